@@ -1,0 +1,1 @@
+"""REST for machines, under /api/v1."""

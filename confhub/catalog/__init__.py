@@ -1,0 +1,1 @@
+"""Services, environments and their scopes."""

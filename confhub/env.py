@@ -1,0 +1,99 @@
+"""Every setting that comes from the environment, read once; docs/configuration.md is checked against it."""
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = BASE_DIR / "var"
+
+_WORDS = {"true": True, "1": True, "false": False, "0": False}
+
+
+def name_settings_module() -> None:
+    """Point Django at our settings unless something else was chosen, as the tests do."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "confhub.settings")
+
+
+def text(name: str, default: str = "") -> str:
+    """The variable's text, or the content of the file that NAME_FILE names (a mounted secret)."""
+    path = os.environ.get(f"{name}_FILE")
+    if path:
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ImproperlyConfigured(f"{name}_FILE={path!r}: {error.strerror}") from error
+    return os.environ.get(name, default)
+
+
+def flag(name: str, *, default: bool) -> bool:
+    """Raises ImproperlyConfigured for anything but true or false."""
+    word = text(name).lower()
+    if not word:
+        return default
+    if word not in _WORDS:
+        raise ImproperlyConfigured(f"{name}={word!r}: write true or false")
+    return _WORDS[word]
+
+
+def number(name: str, *, default: int) -> int:
+    word = text(name)
+    try:
+        return int(word) if word else default
+    except ValueError:
+        raise ImproperlyConfigured(f"{name}={word!r}: write a whole number") from None
+
+
+def words(name: str, *, default: str = "") -> list[str]:
+    """A comma list, without its empty places."""
+    return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def read_dotenv() -> None:
+    """Read `.env` beside manage.py, in development only; what the environment says already wins."""
+    environ.Env.read_env(BASE_DIR / ".env", overwrite=False)
+
+
+def database(url: str) -> dict[str, object]:
+    """DATABASE_URL in Django's form, without our options. Raises ImproperlyConfigured."""
+    try:
+        return dict(environ.Env.db_url_config(url))
+    except (ValueError, KeyError, AttributeError) as error:
+        raise ImproperlyConfigured(f"DATABASE_URL cannot be read: {error}") from error
+
+
+@dataclass(frozen=True)
+class SecretKey:
+    """The signing key, and whether it was made here for a machine of one's own."""
+
+    value: str
+    made_here: bool
+
+
+def secret_key(*, debug: bool) -> SecretKey:
+    """SECRET_KEY, or in development one kept in var/secret-key (mode 0600).
+
+    There is no default outside development, because a known key signs anybody's session.
+    """
+    given = text("SECRET_KEY")
+    if given:
+        return SecretKey(given, made_here=False)
+    if not debug:
+        raise ImproperlyConfigured(
+            "SECRET_KEY is not set. Set it to 50 random characters, the same for every process, "
+            "or set SECRET_KEY_FILE."
+        )
+    path = VAR_DIR / "secret-key"
+    VAR_DIR.mkdir(exist_ok=True)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return SecretKey(path.read_text(encoding="utf-8"), made_here=True)
+    made = secrets.token_urlsafe(48)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(made)
+    return SecretKey(made, made_here=True)

@@ -1,0 +1,1 @@
+"""Instances and receipts - who runs what."""

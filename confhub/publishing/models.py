@@ -1,0 +1,45 @@
+"""Rows: the outbox, and what this database knows of the store it writes to."""
+
+from django.db import models
+
+from confhub.releases.models import Release
+
+
+class Publication(models.Model):
+    """A release on its way into etcd. Written in the release's own transaction (the outbox)."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        WRITTEN = "written"  # the pointer said this release, or a newer one, after the write
+        PARKED = "parked"  # refused for good, or tried too often; an operator's business
+
+    release = models.OneToOneField(Release, on_delete=models.PROTECT, related_name="publication")
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    created_at = models.DateTimeField()
+    written_at = models.DateTimeField(null=True)
+    revision = models.PositiveBigIntegerField(null=True)  # of the pointer's write, in etcd
+    tries = models.PositiveIntegerField(default=0)
+    next_try_at = models.DateTimeField()
+    held_by = models.CharField(max_length=100, blank=True)  # the relay that has it in hand
+    held_until = models.DateTimeField(null=True)
+    last_error = models.TextField(blank=True)
+
+    class Meta:
+        indexes = (models.Index(fields=["state", "next_try_at"], name="publication_by_state"),)
+
+    def __str__(self) -> str:
+        return f"{self.release} ({self.state})"
+
+
+class Store(models.Model):
+    """The one row about etcd: the epoch written there first, and the highest revision seen.
+
+    Another epoch, none, or a lower revision means that the store was wiped or restored.
+    """
+
+    epoch = models.CharField(max_length=40)
+    revision = models.PositiveBigIntegerField(default=0)
+    reconciled_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"epoch {self.epoch} at revision {self.revision}"

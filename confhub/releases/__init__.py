@@ -1,0 +1,1 @@
+"""Drafts, frozen releases, diff and rollback."""

@@ -1,0 +1,139 @@
+"""etcd and Redis as child processes: started, killed, frozen, wiped; never one that we did not start."""
+
+import contextlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+START_S = 20.0
+
+
+def free_port() -> int:
+    """A loopback port that was free a moment ago, below the ephemeral range so that no client takes it."""
+    with contextlib.closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def program(name: str) -> str | None:
+    """`name` on PATH, else beside the Python that runs us (the PyPI wheels put it there)."""
+    return shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
+
+
+def wait_until(holds: Callable[[], bool], *, what: str, timeout_s: float = START_S) -> None:
+    """Return once `holds()`; fail with `what` when it does not within `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout_s:g} s in vain: {what}")
+        time.sleep(0.02)
+
+
+class Server:
+    """One child process that listens on one loopback port."""
+
+    name = "server"
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Start it, on the same port and data as before, and wait until it answers."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with (self.directory / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command(), stdout=log, stderr=log, cwd=self.directory
+            )
+        wait_until(self.answers, what=f"{self.name} on port {self.port}")
+
+    def answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=0.5).close()
+        except OSError:
+            return False
+        return True
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+        if self.process is not None:
+            self.process.wait(10)
+            self.process = None
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.thaw()
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        self.process = None
+
+    def freeze(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def wipe(self) -> None:
+        """Kill it and remove its data; `start` brings an empty one back on the same port."""
+        self.kill()
+        shutil.rmtree(self.directory / "data", ignore_errors=True)
+
+    def _signal(self, which: signal.Signals) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(which)
+
+
+class EtcdServer(Server):
+    name = "etcd"
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.peer_port = free_port()
+
+    @property
+    def endpoint(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def command(self) -> list[str]:
+        client, peer = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.peer_port}"
+        return [
+            program("etcd") or "etcd", "--name", "test", "--data-dir", str(self.directory / "data"),
+            "--listen-client-urls", client, "--advertise-client-urls", client,
+            "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+            "--initial-cluster", f"test={peer}", "--logger", "zap", "--log-level", "error",
+            "--heartbeat-interval", "10", "--election-timeout", "100",
+        ]  # fmt: skip
+
+    def answers(self) -> bool:
+        """True once it has a leader and takes writes, not only connections."""
+        from tests.parts.etcdctl import health  # a second client than the one under test
+
+        return super().answers() and health(self.endpoint)
+
+
+class RedisServer(Server):
+    name = "redis"
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def command(self) -> list[str]:
+        (self.directory / "data").mkdir(parents=True, exist_ok=True)
+        return [
+            program("redis-server") or "redis-server", "--port", str(self.port), "--bind", "127.0.0.1",
+            "--dir", str(self.directory / "data"), "--appendonly", "yes", "--save", "",
+            "--maxmemory-policy", "noeviction",
+        ]  # fmt: skip

@@ -1,0 +1,1 @@
+"""What runs beside a workload: follows etcd, writes files, reloads the process, proves it. No Django."""
