@@ -1,4 +1,9 @@
-"""The Celery application: tasks are found in each folder's tasks.py, settings in settings.py."""
+"""The Celery application: tasks are found in each folder's tasks.py, settings in settings.py.
+
+Workers run the `threads` pool: `celery -A confhub worker --pool threads`. Two kinds:
+`-Q confhub` relays, follows and sweeps (CONFHUB_FOLLOW=true); `-Q host.NAME` serves the containers
+of the host NAME and nothing else (CONFHUB_HOST_DUTY=true).
+"""
 
 from celery import Celery
 from celery.signals import setup_logging
@@ -15,3 +20,13 @@ app.autodiscover_tasks()
 @setup_logging.connect
 def _keep_our_logging(**_: object) -> None:
     """Django's LOGGING stands; Celery installs its own where nobody listens here."""
+
+
+# By name, because these modules import models, which are ready only when a worker starts.
+app.steps["worker"].update(
+    {
+        "confhub.fleet.steps:FollowStep",
+        "confhub.fleet.steps:HostDutyStep",
+        "confhub.publishing.steps:SweepStep",
+    }
+)

@@ -24,6 +24,8 @@ CONFHUB_HOST = env.text("CONFHUB_HOST", socket.gethostname())  # this host's nam
 CONFHUB_MAX_RELEASE_BYTES = env.number("CONFHUB_MAX_RELEASE_BYTES", default=1024 * 1024)
 CONFHUB_ADMIN_PASSWORD = env.text("CONFHUB_ADMIN_PASSWORD")
 CONFHUB_ADMIN_TOKEN = env.text("CONFHUB_ADMIN_TOKEN")
+CONFHUB_FOLLOW = env.flag("CONFHUB_FOLLOW", default=False)  # this worker follows and sweeps
+CONFHUB_HOST_DUTY = env.flag("CONFHUB_HOST_DUTY", default=False)  # this one serves its host
 ETCD_ENDPOINTS = env.words("ETCD_ENDPOINTS", default="127.0.0.1:2379")
 ETCD_PREFIX = env.text("ETCD_PREFIX", "/confhub/v1")
 REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
@@ -117,6 +119,8 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = CONFHUB_HTTPS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_HSTS_SECONDS = 31_536_000 if CONFHUB_HTTPS else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if CONFHUB_HTTPS else None
+# A release may be sent whole; a character of two bytes in UTF-8 has six as a \u escape in JSON.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * CONFHUB_MAX_RELEASE_BYTES
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -157,9 +161,8 @@ CELERY_TASK_DEFAULT_QUEUE = "confhub"
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_TASK_TIME_LIMIT = 60
-CELERY_TASK_SOFT_TIME_LIMIT = 45
-CELERY_VISIBILITY_TIMEOUT = 180  # longer than the time limit, or a slow task runs twice at once
+# No time limits: the threads pool cannot enforce them, so every wait in a task has its own.
+CELERY_VISIBILITY_TIMEOUT = 180  # longer than a task ever takes, or a slow one runs twice at once
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": CELERY_VISIBILITY_TIMEOUT,
     "unacked_restore_interval": 10,
@@ -187,6 +190,7 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile": {"task": "confhub.publishing.reconcile", "schedule": 20.0},
     "fan-out": {"task": "confhub.events.fan_out", "schedule": 2.0},
     "forget": {"task": "confhub.fleet.forget_gone", "schedule": 300.0},
+    "forget-events": {"task": "confhub.events.forget_old", "schedule": 3600.0},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = env.text("CONFHUB_BEAT_FILE", str(VAR_DIR / "beat-schedule"))
 

@@ -3,8 +3,16 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.parts.servers import EtcdServer, RedisServer
+
+# No deadlines: two cores are shared by servers, browsers and containers. Derandomized, so that a
+# run that passed here passes again.
+settings.register_profile(
+    "tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")

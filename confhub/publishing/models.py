@@ -17,7 +17,8 @@ class Publication(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     created_at = models.DateTimeField()
     written_at = models.DateTimeField(null=True)
-    revision = models.PositiveBigIntegerField(null=True)  # of the pointer's write, in etcd
+    revision = models.PositiveBigIntegerField(null=True)  # of the pointer's write, in etcd; None
+    # where a newer release's pointer was written instead
     tries = models.PositiveIntegerField(default=0)
     next_try_at = models.DateTimeField()
     held_by = models.CharField(max_length=100, blank=True)  # the relay that has it in hand
@@ -40,6 +41,7 @@ class Store(models.Model):
     epoch = models.CharField(max_length=40)
     revision = models.PositiveBigIntegerField(default=0)
     reconciled_at = models.DateTimeField(null=True)
+    trouble = models.TextField(blank=True)  # why reconcile does not write; empty where it does
 
     def __str__(self) -> str:
         return f"epoch {self.epoch} at revision {self.revision}"

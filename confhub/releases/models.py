@@ -3,6 +3,7 @@
 from django.db import models
 
 from confhub.catalog.models import Scope
+from confhub.core.fields import ExactJSONField
 
 
 class Draft(models.Model):
@@ -19,12 +20,16 @@ class Draft(models.Model):
 
 
 class DraftChange(models.Model):
-    """One key that the draft sets or removes. A key without a row is as in the base."""
+    """One key that somebody touched: set, removed, or put back as it is in the release.
+
+    A row whose key was put back or published stays, with an empty `entry`, because its `version`
+    is what shows an older page that the key has moved since.
+    """
 
     draft = models.ForeignKey(Draft, on_delete=models.CASCADE, related_name="changes")
     key = models.CharField(max_length=128)
     removed = models.BooleanField(default=False)
-    entry = models.JSONField(default=dict)  # {"value": 200}; empty where removed
+    entry = ExactJSONField(default=dict)  # {"value": 200}; empty where removed or put back
     version = models.PositiveIntegerField()  # the draft's version that wrote it; compare-and-set
     author = models.CharField(max_length=150)
     changed_at = models.DateTimeField()
@@ -44,7 +49,7 @@ class Release(models.Model):
 
     scope = models.ForeignKey(Scope, on_delete=models.PROTECT, related_name="releases")
     number = models.PositiveIntegerField()
-    entries = models.JSONField()  # {"MAX_CONNECTIONS": {"value": 200}, …}
+    entries = ExactJSONField()  # {"MAX_CONNECTIONS": {"value": 200}, …}
     checksum = models.CharField(max_length=71)  # "sha256:" over the canonical entries
     message = models.TextField(blank=True)
     author = models.CharField(max_length=150)

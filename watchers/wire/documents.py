@@ -123,7 +123,7 @@ class Rollout:
             id=take(held, "id", int, what="rollout"),
             release=take(held, "release", int, what="rollout"),
             baseline=take(held, "baseline", int, what="rollout"),
-            state=state,  # type: ignore[arg-type]  # narrowed two lines up
+            state=state,
             admitted="all" if isinstance(admitted, str) else frozenset(map(str, admitted)),
         )
 

@@ -56,7 +56,7 @@ class Status:
             service=take(held, "service", str, what=what),
             environment=take(held, "environment", str, what=what),
             host=take(held, "host", str, what=what),
-            runtime=runtime,  # type: ignore[arg-type]  # narrowed three lines up
+            runtime=runtime,
             agent=str(held.get("agent", "")),
             container=take({"container": {}, **held}, "container", dict, what=what),
             pid=_number(held, "pid", what),

@@ -4,47 +4,67 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Cursor',
+            name="Cursor",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('newest', models.PositiveBigIntegerField(default=0)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("newest", models.PositiveBigIntegerField(default=0)),
             ],
         ),
         migrations.CreateModel(
-            name='AuditEntry',
+            name="AuditEntry",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
-                ('actor', models.CharField(max_length=150)),
-                ('action', models.CharField(max_length=60)),
-                ('target', models.CharField(max_length=200)),
-                ('data', models.JSONField(default=dict)),
-                ('request_id', models.CharField(blank=True, max_length=100)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                ("actor", models.CharField(max_length=150)),
+                ("action", models.CharField(max_length=60)),
+                ("target", models.CharField(max_length=200)),
+                ("data", models.JSONField(default=dict)),
+                ("request_id", models.CharField(blank=True, max_length=100)),
             ],
             options={
-                'indexes': [models.Index(fields=['target', 'at'], name='audit_by_target')],
+                "indexes": [models.Index(fields=["target", "at"], name="audit_by_target")],
             },
         ),
         migrations.CreateModel(
-            name='Event',
+            name="Event",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('position', models.PositiveBigIntegerField(null=True, unique=True)),
-                ('stream', models.CharField(max_length=80)),
-                ('kind', models.CharField(max_length=60)),
-                ('data', models.JSONField(default=dict)),
-                ('at', models.DateTimeField()),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("position", models.PositiveBigIntegerField(null=True, unique=True)),
+                ("stream", models.CharField(max_length=80)),
+                ("kind", models.CharField(max_length=60)),
+                ("data", models.JSONField(default=dict)),
+                ("at", models.DateTimeField()),
             ],
             options={
-                'indexes': [models.Index(fields=['stream', 'position'], name='event_by_stream'), models.Index(condition=models.Q(('position', None)), fields=['id'], name='event_not_yet_numbered')],
+                "indexes": [
+                    models.Index(fields=["stream", "position"], name="event_by_stream"),
+                    models.Index(
+                        condition=models.Q(("position", None)),
+                        fields=["id"],
+                        name="event_not_yet_numbered",
+                    ),
+                ],
             },
         ),
     ]

@@ -5,66 +5,98 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('catalog', '0001_initial'),
+        ("catalog", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='View',
+            name="View",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('revision', models.PositiveBigIntegerField(default=0)),
-                ('confirmed_at', models.DateTimeField(null=True)),
-                ('follower', models.CharField(blank=True, max_length=100)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("revision", models.PositiveBigIntegerField(default=0)),
+                ("confirmed_at", models.DateTimeField(null=True)),
+                ("follower", models.CharField(blank=True, max_length=100)),
             ],
         ),
         migrations.CreateModel(
-            name='Instance',
+            name="Instance",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('instance_id', models.CharField(max_length=128)),
-                ('host', models.CharField(max_length=255)),
-                ('runtime', models.CharField(max_length=20)),
-                ('agent', models.CharField(blank=True, max_length=80)),
-                ('container', models.JSONField(default=dict)),
-                ('pid', models.PositiveIntegerField(null=True)),
-                ('target', models.PositiveIntegerField(null=True)),
-                ('running', models.PositiveIntegerField(null=True)),
-                ('checksum', models.CharField(blank=True, max_length=71)),
-                ('health', models.CharField(default='unknown', max_length=20)),
-                ('problems', models.JSONField(default=list)),
-                ('receipt', models.JSONField(null=True)),
-                ('revision', models.PositiveBigIntegerField()),
-                ('seen_at', models.DateTimeField()),
-                ('gone_at', models.DateTimeField(null=True)),
-                ('scope', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='instances', to='catalog.scope')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("instance_id", models.CharField(max_length=128)),
+                ("host", models.CharField(max_length=255)),
+                ("runtime", models.CharField(max_length=20)),
+                ("agent", models.CharField(blank=True, max_length=80)),
+                ("container", models.JSONField(default=dict)),
+                ("pid", models.PositiveIntegerField(null=True)),
+                ("target", models.PositiveIntegerField(null=True)),
+                ("running", models.PositiveIntegerField(null=True)),
+                ("checksum", models.CharField(blank=True, max_length=71)),
+                ("health", models.CharField(default="unknown", max_length=20)),
+                ("problems", models.JSONField(default=list)),
+                ("receipt", models.JSONField(null=True)),
+                ("revision", models.PositiveBigIntegerField()),
+                ("seen_at", models.DateTimeField()),
+                ("gone_at", models.DateTimeField(null=True)),
+                (
+                    "scope",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="instances",
+                        to="catalog.scope",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Receipt',
+            name="Receipt",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('release', models.PositiveIntegerField()),
-                ('state', models.CharField(max_length=20)),
-                ('stage', models.CharField(blank=True, max_length=20)),
-                ('reason', models.TextField(blank=True)),
-                ('delivered_at', models.DateTimeField(null=True)),
-                ('applied_at', models.DateTimeField(null=True)),
-                ('confirmed_at', models.DateTimeField(null=True)),
-                ('at', models.DateTimeField()),
-                ('instance', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='receipts', to='fleet.instance')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("release", models.PositiveIntegerField()),
+                ("state", models.CharField(max_length=20)),
+                ("stage", models.CharField(blank=True, max_length=20)),
+                ("reason", models.TextField(blank=True)),
+                ("delivered_at", models.DateTimeField(null=True)),
+                ("applied_at", models.DateTimeField(null=True)),
+                ("confirmed_at", models.DateTimeField(null=True)),
+                ("at", models.DateTimeField()),
+                (
+                    "instance",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="receipts",
+                        to="fleet.instance",
+                    ),
+                ),
             ],
         ),
         migrations.AddConstraint(
-            model_name='instance',
-            constraint=models.UniqueConstraint(fields=('scope', 'instance_id'), name='instance_is_one_per_scope'),
+            model_name="instance",
+            constraint=models.UniqueConstraint(
+                fields=("scope", "instance_id"), name="instance_is_one_per_scope"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='receipt',
-            constraint=models.UniqueConstraint(fields=('instance', 'release'), name='receipt_is_one_per_release'),
+            model_name="receipt",
+            constraint=models.UniqueConstraint(
+                fields=("instance", "release"), name="receipt_is_one_per_release"
+            ),
         ),
     ]

@@ -1,0 +1,104 @@
+"""Write what happened, hand out positions, nudge open pages."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from django.db import transaction
+from redis.exceptions import RedisError
+
+from confhub.core import wake
+from confhub.core.actors import Actor
+from confhub.events.kinds import KINDS
+from confhub.events.models import AuditEntry, Cursor, Event
+
+log = structlog.get_logger("events")
+
+NUDGE_LIMIT_S = 2.0  # a frozen Redis costs a worker this much, and the heartbeat brings the rows
+BATCH = 1000  # events that one transaction numbers, so that its lock is short
+
+
+def record(kind: str, *, stream: str, data: dict[str, Any], now: datetime) -> None:
+    """Append an event in the caller's transaction and ask for the fan-out after its commit."""
+    record_all([(kind, stream, data)], now=now)
+
+
+def record_all(happened: Sequence[tuple[str, str, dict[str, Any]]], *, now: datetime) -> None:
+    """The same for many: [(kind, stream, data), …], appended in this order."""
+    unknown = [kind for kind, _, _ in happened if kind not in KINDS]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is not in confhub.events.kinds")
+    Event.objects.bulk_create(
+        [Event(kind=kind, stream=stream, data=data, at=now) for kind, stream, data in happened],
+        batch_size=200,
+    )
+    if happened:
+        wake.after_commit("confhub.events.fan_out")
+
+
+def audit(
+    action: str, *, who: Actor, target: str, data: dict[str, Any] | None = None, now: datetime
+) -> None:
+    """Append to the audit in the transaction of the act. `data` holds keys and numbers, no values."""
+    AuditEntry.objects.create(
+        at=now,
+        actor=who.name,
+        action=action,
+        target=target,
+        data=data or {},
+        request_id=who.request_id,
+    )
+
+
+@transaction.atomic
+def number_new_events() -> dict[str, int]:
+    """Give committed, unnumbered events the next positions; return {stream: newest position}.
+
+    Positions are handed out under one row's lock and not by a sequence, because sequence values
+    become visible in commit order, not in value order: a reader who has "seen up to 7" would
+    never see a 6 that commits later. Safe to call from anywhere, any number of times.
+    """
+    cursor, _ = Cursor.objects.select_for_update().get_or_create(pk=1)
+    fresh = list(Event.objects.filter(position=None).order_by("id").only("id", "stream")[:BATCH])
+    newest: dict[str, int] = {}
+    for position, event in enumerate(fresh, start=cursor.newest + 1):
+        event.position = position
+        newest[event.stream] = position
+    if fresh:
+        Event.objects.bulk_update(fresh, ["position"], batch_size=200)
+        cursor.newest += len(fresh)
+        cursor.save(update_fields=["newest"])
+    return newest
+
+
+def fan_out() -> int:
+    """Number what is new and nudge the pages that show it; return how many streams moved.
+
+    A nudge that cannot be sent is dropped: every page's heartbeat reads the rows anyway.
+    """
+    moved = number_new_events() if Event.objects.filter(position=None).exists() else {}
+    if moved:
+        try:
+            async_to_sync(_nudge)(moved)
+        except (RedisError, OSError, TimeoutError) as error:
+            log.info("nudge.unheard", streams=len(moved), error=type(error).__name__)
+    return len(moved)
+
+
+async def _nudge(moved: dict[str, int]) -> None:
+    layer = get_channel_layer()
+    if layer is None:
+        return
+    async with asyncio.timeout(NUDGE_LIMIT_S):
+        for stream, position in moved.items():
+            await layer.group_send(stream, {"type": "events.new", "position": position})
+
+
+def forget_old(*, before: datetime) -> int:
+    """Delete numbered events older than `before`; a page that missed them draws itself anew."""
+    deleted, _ = Event.objects.filter(position__isnull=False, at__lt=before).delete()
+    return deleted

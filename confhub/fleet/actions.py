@@ -1,0 +1,257 @@
+"""Turn statuses from etcd into rows and events; ask hosts to look again."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import structlog
+from django.db import transaction
+
+from confhub.catalog.models import Scope
+from confhub.core import wake
+from confhub.core.actors import Actor
+from confhub.events import actions as events
+from confhub.fleet.models import Instance, Receipt, View
+from confhub.fleet.queries import tiles_of
+from watchers.wire.documents import BadDocument
+from watchers.wire.status import Status
+
+log = structlog.get_logger("fleet")
+
+GONE_IS_SHOWN = timedelta(hours=24)
+KEPT_RECEIPTS = 50  # of one instance
+
+
+class Seen(NamedTuple):
+    """One status key as etcd had it; `value` is None where it is gone."""
+
+    service: str
+    environment: str
+    instance_id: str
+    value: bytes | None
+    revision: int
+
+
+@transaction.atomic
+def take_statuses(seen: Iterable[Seen], *, whole: bool, now: datetime) -> int:
+    """Bring rows up to what was seen; return how many changed.
+
+    `whole` says that `seen` is everything there is: then an instance that is not among it is gone,
+    and revisions are not compared, because a store that was wiped counts from 1 again. Safe to
+    repeat and to run at two workers at once: an older status never replaces a newer one.
+    """
+    scopes = {
+        (scope.service.slug, scope.environment.slug): scope
+        for scope in Scope.objects.select_related("service", "environment")
+    }
+    wanted: dict[tuple[int, str], Seen] = {}
+    for one in seen:
+        scope = scopes.get((one.service, one.environment))
+        if scope is None:
+            log.info("status.unknown_scope", service=one.service, environment=one.environment)
+            continue
+        wanted[scope.pk, one.instance_id] = one
+    rows = {(row.scope_id, row.instance_id): row for row in _rows(wanted, whole=whole)}
+    moved, receipts = [], []
+    for at, one in wanted.items():
+        row = rows.get(at)
+        if row is not None and not whole and one.revision <= row.revision:
+            continue
+        changed = _gone(row, one.revision, now) if one.value is None else _told(at, row, one, now)
+        if changed is not None:
+            moved.append(changed)
+            receipts.append(changed)
+    if whole:
+        missing = [row for at, row in rows.items() if at not in wanted]
+        moved += [row for row in missing if _gone(row, 0, now) is not None]
+    _save(moved, now=now)
+    _keep_receipts(receipts)
+    _tell(moved, scopes={scope.pk: scope for scope in scopes.values()}, now=now)
+    return len(moved)
+
+
+def mark_fresh(*, revision: int, follower: str, now: datetime) -> None:
+    """etcd has just proved that no status up to `revision` is missing here."""
+    View.objects.update_or_create(
+        pk=1, defaults={"revision": revision, "follower": follower, "confirmed_at": now}
+    )
+
+
+def ask_to_look_again(host: str, *, who: Actor, now: datetime) -> None:
+    """Have the agent on `host` discover its containers and check their releases at once."""
+    events.audit("host.look_again", who=who, target=host, now=now)
+    wake.after_commit("confhub.fleet.look_again", queue=f"host.{host}")
+
+
+def ask_to_retry(scope: Scope, instance_id: str, host: str, *, who: Actor, now: datetime) -> None:
+    """Have the agent try the release again that this instance refused."""
+    events.audit("instance.retry", who=who, target=f"{scope} {instance_id}", now=now)
+    wake.after_commit("confhub.fleet.retry", queue=f"host.{host}", instance_id=instance_id)
+
+
+@transaction.atomic
+def forget_gone(*, now: datetime) -> int:
+    """Delete instances gone for a day, and receipts beyond the newest fifty of each."""
+    forgotten, _ = Instance.objects.filter(gone_at__lt=now - GONE_IS_SHOWN).delete()
+    for instance in Instance.objects.filter(gone_at=None).only("pk"):
+        old = instance.receipts.order_by("-release").values_list("pk", flat=True)[KEPT_RECEIPTS:]
+        Receipt.objects.filter(pk__in=list(old)).delete()
+    return forgotten
+
+
+def _rows(wanted: Mapping[tuple[int, str], Seen], *, whole: bool) -> list[Instance]:
+    if whole:
+        return list(Instance.objects.select_for_update())
+    ids = {instance_id for _, instance_id in wanted}
+    return list(Instance.objects.select_for_update().filter(instance_id__in=ids))
+
+
+def _gone(row: Instance | None, revision: int, now: datetime) -> Instance | None:
+    """`row`, marked; None where it was not there or is gone already."""
+    if row is None or row.gone_at is not None:
+        return None
+    row.gone_at, row.seen_at = now, now
+    row.revision = max(revision, row.revision) if revision else 0
+    return row
+
+
+def _told(at: tuple[int, str], row: Instance | None, one: Seen, now: datetime) -> Instance | None:
+    """The row with the status in it; None where the status cannot be read or says nothing new."""
+    try:
+        status = Status.from_bytes(one.value or b"")
+    except BadDocument as error:
+        log.warning("status.unreadable", instance=one.instance_id[:128], error=str(error))
+        return None
+    facts = _facts(status)
+    if row is None:
+        return Instance(
+            scope_id=at[0], instance_id=at[1][:128], revision=one.revision, seen_at=now, **facts
+        )
+    same = row.gone_at is None and all(getattr(row, name) == held for name, held in facts.items())
+    if same and row.revision == one.revision:
+        return None
+    for name, held in facts.items():
+        setattr(row, name, held)
+    row.revision, row.seen_at, row.gone_at = one.revision, now, None
+    return row
+
+
+def _facts(status: Status) -> dict[str, Any]:
+    """The status as columns; lengths are bounded, because an agent is not ours to trust."""
+    receipt = status.receipt
+    return {
+        "host": status.host[:255],
+        "runtime": status.runtime,
+        "agent": status.agent[:80],
+        "container": {
+            name: status.container.get(name) for name in ("name", "image", "started_at", "restarts")
+        },
+        "pid": status.pid,
+        "target": status.target,
+        "running": status.running,
+        "checksum": (status.checksum or "")[:71],
+        "health": status.health[:20],
+        "problems": [problem[:500] for problem in status.problems[:20]],
+        "receipt": {
+            "release": receipt.release,
+            "state": receipt.state,
+            "stage": receipt.stage[:20],
+            "reason": receipt.reason,
+            "delivered_at": receipt.delivered_at,
+            "applied_at": receipt.applied_at,
+            "confirmed_at": receipt.confirmed_at,
+            "at": receipt.at,
+        }
+        if receipt is not None
+        else None,
+    }
+
+
+def _save(moved: list[Instance], *, now: datetime) -> None:
+    new = [row for row in moved if row._state.adding]
+    old = [row for row in moved if not row._state.adding]
+    for row in new:
+        # Another follower may have made it a moment ago; its rows and ours say the same.
+        held, made = Instance.objects.get_or_create(
+            scope_id=row.scope_id,
+            instance_id=row.instance_id,
+            defaults={"revision": row.revision, "seen_at": now, **_columns(row)},
+        )
+        row.pk, row._state.adding = held.pk, False
+        if not made:
+            row.save(force_update=True)
+    fields = [*_COLUMNS, "revision", "seen_at", "gone_at"]
+    Instance.objects.bulk_update(old, fields, batch_size=50)
+
+
+_COLUMNS = (
+    "host", "runtime", "agent", "container", "pid", "target", "running", "checksum", "health",
+    "problems", "receipt",
+)  # fmt: skip
+
+
+def _columns(row: Instance) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in _COLUMNS}
+
+
+def _keep_receipts(rows: Iterable[Instance]) -> None:
+    """One row for each instance and release, with the furthest it came."""
+    kept = [
+        Receipt(
+            instance=row,
+            release=row.receipt["release"],
+            state=row.receipt["state"],
+            stage=row.receipt["stage"],
+            reason=row.receipt["reason"],
+            delivered_at=_moment(row.receipt["delivered_at"]),
+            applied_at=_moment(row.receipt["applied_at"]),
+            confirmed_at=_moment(row.receipt["confirmed_at"]),
+            at=_moment(row.receipt["at"]) or row.seen_at,
+        )
+        for row in rows
+        if row.receipt and 0 < row.receipt["release"] < 2**31
+    ]
+    Receipt.objects.bulk_create(
+        kept,
+        batch_size=100,
+        update_conflicts=True,
+        unique_fields=["instance", "release"],
+        update_fields=[
+            "state",
+            "stage",
+            "reason",
+            "delivered_at",
+            "applied_at",
+            "confirmed_at",
+            "at",
+        ],
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    """An agent's time as aware UTC; None where there is none or it is no time."""
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except (ValueError, TypeError):
+        return None
+    return moment if moment.tzinfo else None
+
+
+def _tell(moved: list[Instance], *, scopes: Mapping[int, Scope], now: datetime) -> None:
+    tiles = tiles_of(moved, scopes=list(scopes.values()))
+    streams = {
+        (scope.service.slug, scope.environment.slug): scope.stream for scope in scopes.values()
+    }
+    events.record_all(
+        [
+            (
+                "instance.gone" if tile["gone_at"] else "instance.changed",
+                streams[tile["service"], tile["environment"]],
+                tile,
+            )
+            for tile in tiles
+        ],
+        now=now,
+    )

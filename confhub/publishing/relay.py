@@ -1,0 +1,225 @@
+"""The relay: what waits in the outbox, into etcd. Safe to run twice, at once, and to be killed.
+
+Rows are claimed by a conditional update with a limit in time; no database transaction is open
+while etcd is asked; and the write is fenced in etcd itself, so that a relay that was paused for an
+hour can neither move a pointer back nor lose anything. A claim that ran out is taken again.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import transaction
+from django.db.models import F, Q
+
+from confhub.core import clock
+from confhub.events import actions as events
+from confhub.publishing import epoch as epochs
+from confhub.publishing import store
+from confhub.publishing.epoch import ForeignStore
+from confhub.publishing.models import Publication
+from confhub.releases.entries import Entries
+from confhub.releases.models import Release
+from watchers.etcd import EtcdError, Refused
+from watchers.wire.documents import Pointer
+
+log = structlog.get_logger("publishing")
+
+HOLD = timedelta(seconds=12)  # longer than all that etcd may take for one scope in the usual case
+RETRY = timedelta(seconds=1)  # one small request a second while etcd is away
+BATCH = 50
+FENCED_TRIES = 5  # each time somebody else moved the pointer in between
+
+
+@dataclass
+class _Claim:
+    """Publications of one scope that this relay holds, oldest first."""
+
+    token: str
+    publications: list[Publication]
+
+    @property
+    def newest(self) -> Release:
+        return self.publications[-1].release
+
+
+def relay_waiting(*, now: datetime) -> int:
+    """Bring every publication that is due into etcd; return how many pointers were moved."""
+    moved = 0
+    while claims := _claim_due(now=now):
+        for at, claim in enumerate(claims):
+            try:
+                moved += _relay(claim, now=now)
+            except (EtcdError, ForeignStore) as error:
+                _put_off(claim, error, now=clock.now())
+                if not isinstance(error, Refused):
+                    for rest in claims[at + 1 :]:  # etcd is away for them as well
+                        _put_off(rest, error, now=clock.now())
+                    return moved
+        now = clock.now()
+    return moved
+
+
+def _claim_due(*, now: datetime) -> list[_Claim]:
+    free = Q(held_until=None) | Q(held_until__lt=now)
+    due = Publication.objects.filter(free, state=Publication.State.WAITING, next_try_at__lte=now)
+    ids = list(due.order_by("id").values_list("id", flat=True)[:BATCH])
+    if not ids:
+        return []
+    token = uuid.uuid4().hex
+    due.filter(id__in=ids).update(held_by=token, held_until=now + HOLD, tries=F("tries") + 1)
+    held = (
+        Publication.objects.filter(held_by=token, state=Publication.State.WAITING)
+        .select_related("release__scope__service", "release__scope__environment")
+        .order_by("release__scope_id", "release__number")
+    )
+    claims: dict[int, _Claim] = {}
+    for publication in held:
+        scope_id = publication.release.scope_id
+        claims.setdefault(scope_id, _Claim(token, [])).publications.append(publication)
+    return list(claims.values())
+
+
+def _relay(claim: _Claim, *, now: datetime) -> int:
+    """Write the newest of one scope's publications; return 1 where the pointer was moved."""
+    newest = claim.newest
+    last = _last_written(newest)
+    before = _entries_behind(claim, last)
+    pointer_revision = last.revision if last is not None and last.revision else 0
+    older = _older(claim, before)
+    epoch = epochs.known().epoch
+    for _ in range(FENCED_TRIES):
+        moved, here = store.write(
+            newest, older=older, before=before, pointer_revision=pointer_revision, epoch=epoch
+        )
+        if moved:
+            _settle(claim, revision=here.store_revision, now=clock.now())
+            epochs.saw(here.store_revision)
+            store.prune(newest)
+            return 1
+        if here.epoch != epoch:
+            epoch = epochs.agree(now=now).epoch
+        elif here.pointer is not None and here.pointer.release > newest.number:
+            _settle_behind(claim, here.pointer)
+            return 0
+        elif store.holds(newest, here):  # an earlier try, whose answer never came
+            _settle(claim, revision=here.revision, now=clock.now())
+            return 0
+        pointer_revision, before = here.revision, None
+        older = _older(claim, before)
+    _put_off(claim, None, now=clock.now())
+    return 0
+
+
+def _last_written(newest: Release) -> Publication | None:
+    """The publication whose write moved the pointer last, as far as this database knows."""
+    return (
+        Publication.objects.filter(
+            release__scope=newest.scope_id, release__number__lt=newest.number,
+            state=Publication.State.WRITTEN, revision__isnull=False,
+        )
+        .select_related("release")
+        .order_by("-release__number")
+        .first()
+    )  # fmt: skip
+
+
+def _entries_behind(claim: _Claim, last: Publication | None) -> Entries | None:
+    """The entries that stand under `keys/`, or None where that is not certain: a large release is
+    written in several transactions, and an earlier try may have ended between two of them."""
+    tried_before = any(publication.tries > 1 for publication in claim.publications)
+    if tried_before:
+        return None
+    return last.release.entries if last is not None else {}
+
+
+def _older(claim: _Claim, before: Entries | None) -> Sequence[Release]:
+    """Releases before the newest whose documents etcd may lack, oldest first."""
+    newest = claim.newest
+    first = newest.number - store.KEPT_DOCUMENTS + 1
+    if before is None:
+        found = Release.objects.filter(
+            scope=newest.scope_id, number__gte=first, number__lt=newest.number
+        ).order_by("number")
+        for release in found:
+            release.scope = newest.scope
+        return list(found)
+    waiting = [publication.release for publication in claim.publications[:-1]]
+    return [release for release in waiting if release.number >= first]
+
+
+@transaction.atomic
+def _settle(claim: _Claim, *, revision: int, now: datetime) -> None:
+    """The pointer says the newest of these releases: all of them are written."""
+    newest = claim.publications[-1]
+    waiting = Publication.objects.filter(
+        release__scope=newest.release.scope_id, release__number__lte=newest.release.number,
+        state=Publication.State.WAITING,
+    )  # fmt: skip
+    waiting.exclude(pk=newest.pk).update(
+        state=Publication.State.WRITTEN, written_at=now, held_by="", held_until=None, last_error=""
+    )
+    waiting.filter(pk=newest.pk).update(
+        state=Publication.State.WRITTEN, written_at=now, revision=revision,
+        held_by="", held_until=None, last_error="",
+    )  # fmt: skip
+    took = None if newest.written_at else int((now - newest.created_at).total_seconds() * 1000)
+    scope, number = newest.release.scope, newest.release.number
+    data = {"release": number, "revision": revision, "took_ms": took}
+    events.record("publication.written", stream=scope.stream, data=data, now=now)
+    log.info(
+        "publication.written", scope=str(scope), release=number, revision=revision, took_ms=took
+    )
+
+
+def _settle_behind(claim: _Claim, pointer: Pointer) -> None:
+    """The pointer says a newer release than ours; unless this database does not know that one."""
+    newest = claim.newest
+    known = Release.objects.filter(scope=newest.scope_id, number=pointer.release).first()
+    if known is not None and known.checksum == pointer.checksum:
+        ids = [publication.pk for publication in claim.publications]
+        mine = Publication.objects.filter(pk__in=ids, held_by=claim.token)
+        mine.filter(state=Publication.State.WAITING).update(
+            state=Publication.State.WRITTEN, written_at=clock.now(), held_by="",
+            held_until=None, last_error="",
+        )  # fmt: skip
+        return
+    _park(
+        claim,
+        f"etcd says r{pointer.release} of {newest.scope}, which this database does not know (it "
+        "was restored from an older copy, or something else writes there). Numbers only rise, so "
+        f"r{newest.number} was not written. Publish until the number is higher, or remove the "
+        f"pointer {store.keys_of(newest).current} by hand and run ./manage.py reconcile.",
+    )
+
+
+@transaction.atomic
+def _put_off(claim: _Claim, error: Exception | None, *, now: datetime) -> None:
+    """Queue them again, and let the pages say why; refused for ever means parked."""
+    if isinstance(error, Refused):
+        _park(claim, str(error))
+        return
+    sentence = str(error) if error else "Other writers kept moving the pointer."
+    newest = claim.publications[-1]
+    mine = Publication.objects.filter(held_by=claim.token, state=Publication.State.WAITING)
+    mine.filter(pk__in=[publication.pk for publication in claim.publications]).update(
+        held_by="", held_until=None, next_try_at=now + RETRY, last_error=sentence
+    )
+    if newest.last_error != sentence:  # once for each new reason, not once a second
+        number, scope = newest.release.number, newest.release.scope
+        data = {"release": number, "error": sentence}
+        events.record("publication.delayed", stream=scope.stream, data=data, now=now)
+        log.warning("publication.delayed", scope=str(scope), release=number, error=sentence)
+
+
+def _park(claim: _Claim, sentence: str) -> None:
+    ids = [publication.pk for publication in claim.publications]
+    Publication.objects.filter(pk__in=ids, held_by=claim.token).update(
+        state=Publication.State.PARKED, held_by="", held_until=None, last_error=sentence
+    )
+    newest = claim.publications[-1].release
+    data = {"release": newest.number, "error": sentence}
+    events.record("publication.delayed", stream=newest.scope.stream, data=data, now=clock.now())
+    log.error("publication.parked", scope=str(newest.scope), release=newest.number, error=sentence)

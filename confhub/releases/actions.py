@@ -1,0 +1,277 @@
+"""Change a draft, key by key, and freeze releases."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import transaction
+
+from confhub.catalog.models import Scope
+from confhub.core.actors import Actor
+from confhub.core.errors import ConfHubError
+from confhub.events import actions as events
+from confhub.releases.diff import same
+from confhub.releases.entries import BadEntries, Entries, changed, check_changes, check_whole
+from confhub.releases.models import Draft, DraftChange, Release
+from confhub.releases.queries import DraftView, head_of, is_change, view_of
+from watchers.wire.canonical import Json, checksum
+
+
+class DraftIsStale(ConfHubError):
+    """Somebody else changed the same key, or published it, since the caller looked."""
+
+    code: ClassVar[str] = "draft.stale"
+    status: ClassVar[int] = 412
+
+
+class ReleaseIsStale(ConfHubError):
+    """Another release is the newest one than the caller expects."""
+
+    code: ClassVar[str] = "release.stale"
+    status: ClassVar[int] = 409
+
+
+@transaction.atomic
+def change_draft(
+    scope: Scope, *, set: Mapping[str, Json], unset: Collection[str] = (),  # REST's word
+    revert: Collection[str] = (), expected: int | None, who: Actor, now: datetime,
+) -> DraftView:  # fmt: skip
+    """Set and unset keys of the draft; `revert` makes a key as it is in the newest release again.
+
+    `expected` is the draft version that the caller saw. It refuses only keys that were touched
+    after it, so that two people who edit different keys never meet. None means: do not compare.
+    Raises BadEntries, and DraftIsStale with both sides of every such key; then nothing is changed.
+    """
+    check_changes(set_=set, unset=unset)
+    scope = lock(scope)
+    head = head_of(scope)
+    entries = head.entries if head else {}
+    draft, rows = _opened(scope, who=who, now=now)
+    touched = {*set, *unset, *revert}
+    if expected is not None:
+        _refuse_moved(scope, rows, entries, touched, yours=set, expected=expected, draft=draft)
+    _refuse_unknown(scope, revert=revert, unset=unset, rows=rows, entries=entries)
+    draft.version += 1
+    for key in touched:
+        row = rows.get(key) or DraftChange(draft=draft, key=key)
+        row.entry = {"value": set[key]} if key in set else {}
+        row.removed = key in unset and key in entries  # a key that only the draft has just goes
+        row.version, row.author, row.changed_at = draft.version, who.name, now
+        rows[key] = row
+    _check_sum_of(rows, entries)
+    _save([rows[key] for key in touched])
+    _touch(draft, who=who, now=now)
+    _tell(scope, draft, keys=touched, who=who, now=now)
+    return view_of(draft, head)
+
+
+@transaction.atomic
+def discard_draft(scope: Scope, *, expected: int | None, who: Actor, now: datetime) -> DraftView:
+    """Put every key back as it is in the newest release. Raises DraftIsStale after `expected`."""
+    scope = lock(scope)
+    head = head_of(scope)
+    draft, rows = _opened(scope, who=who, now=now)
+    open_rows = {key: row for key, row in rows.items() if is_change(row)}
+    if expected is not None:
+        entries = head.entries if head else {}
+        _refuse_moved(scope, rows, entries, open_rows, yours={}, expected=expected, draft=draft)
+    draft.version += 1
+    draft.base = scope.head
+    for row in open_rows.values():
+        _put_back(row, version=draft.version, who=who, now=now)
+    _save(open_rows.values())
+    _touch(draft, who=who, now=now)
+    events.audit(
+        "draft.discarded", who=who, target=str(scope), data={"keys": sorted(open_rows)}, now=now
+    )
+    _tell(scope, draft, keys=open_rows, who=who, now=now)
+    return view_of(draft, head)
+
+
+@transaction.atomic
+def rebase_draft(
+    scope: Scope, *, take_theirs: Collection[str], who: Actor, now: datetime
+) -> DraftView:
+    """Put the draft on the newest release: keys in `take_theirs` as published, the others as drafted."""
+    scope = lock(scope)
+    head = head_of(scope)
+    draft, rows = _opened(scope, who=who, now=now)
+    draft.version += 1
+    draft.base = scope.head
+    given_up = [rows[key] for key in take_theirs if key in rows and is_change(rows[key])]
+    for row in given_up:
+        _put_back(row, version=draft.version, who=who, now=now)
+    _save(given_up)
+    _touch(draft, who=who, now=now)
+    _tell(scope, draft, keys=take_theirs, who=who, now=now)
+    return view_of(draft, head)
+
+
+def settle_draft(scope: Scope, *, keys: Collection[str] | None, who: Actor, now: datetime) -> None:
+    """After a release: put back the draft's published `keys` (None: all of them), and let pages
+    that were drawn before it know which keys have moved. The caller holds the scope's lock.
+    """
+    draft, rows = _opened(scope, who=who, now=now)
+    draft.version += 1
+    if keys is None:
+        # The rows keep their versions: who saw the key as it was published saw its newest value.
+        DraftChange.objects.filter(draft=draft).update(removed=False, entry={})
+        draft.base = scope.head
+    else:
+        idle = [rows.get(key) or DraftChange(draft=draft, key=key) for key in keys]
+        idle = [row for row in idle if not is_change(row)]
+        for row in idle:
+            _put_back(row, version=draft.version, who=who, now=now)
+        _save(idle)
+        if not any(is_change(row) for row in rows.values()):
+            draft.base = scope.head
+    _touch(draft, who=who, now=now)
+    _tell(scope, draft, keys=keys or rows, who=who, now=now)
+
+
+def freeze(
+    scope: Scope, entries: Entries, *, message: str, who: Actor, now: datetime,
+    parent: Release | None, restores: int | None = None,
+) -> Release:  # fmt: skip
+    """Make `entries` the scope's next release. The caller holds the scope's lock (`lock`).
+
+    Raises BadEntries. The number comes from the scope's row and is given to it in the same
+    transaction, so numbers rise without a gap.
+    """
+    check_whole(entries, max_bytes=settings.CONFHUB_MAX_RELEASE_BYTES)
+    scope.head += 1
+    scope.save(update_fields=["head"])
+    release = Release.objects.create(
+        scope=scope,
+        number=scope.head,
+        entries=entries,
+        checksum=checksum(entries),
+        message=message,
+        author=who.name,
+        created_at=now,
+        parent=parent.number if parent else None,
+        restores=restores,
+    )
+    data: dict[str, Any] = {"release": release.number, "checksum": release.checksum}
+    if restores is not None:
+        data["restores"] = restores
+    events.audit(
+        "release.published", who=who, target=f"{scope} r{release.number}", data=data, now=now
+    )
+    return release
+
+
+def lock(scope: Scope) -> Scope:
+    """The scope's row, locked until the transaction ends, as it is now."""
+    return (
+        Scope.objects.select_for_update(of=("self",))
+        .select_related("service", "environment")
+        .get(pk=scope.pk)
+    )
+
+
+def _opened(scope: Scope, *, who: Actor, now: datetime) -> tuple[Draft, dict[str, DraftChange]]:
+    draft, _ = Draft.objects.get_or_create(
+        scope=scope,
+        defaults={"base": scope.head, "version": 0, "updated_at": now, "updated_by": who.name},
+    )
+    rows = {row.key: row for row in DraftChange.objects.filter(draft=draft)}
+    if not any(is_change(row) for row in rows.values()):
+        draft.base = scope.head  # an empty draft stands on the newest release by itself
+    return draft, rows
+
+
+def _touch(draft: Draft, *, who: Actor, now: datetime) -> None:
+    draft.updated_at, draft.updated_by = now, who.name
+    draft.save(update_fields=["base", "version", "updated_at", "updated_by"])
+
+
+def _put_back(row: DraftChange, *, version: int, who: Actor, now: datetime) -> None:
+    row.removed, row.entry = False, {}
+    row.version, row.author, row.changed_at = version, who.name, now
+
+
+def _save(rows: Iterable[DraftChange]) -> None:
+    DraftChange.objects.bulk_create(
+        # Without their ids, so that one statement inserts what is new and updates the rest.
+        [
+            DraftChange(
+                draft_id=row.draft_id,
+                key=row.key,
+                removed=row.removed,
+                entry=row.entry,
+                version=row.version,
+                author=row.author,
+                changed_at=row.changed_at,
+            )
+            for row in rows
+        ],
+        batch_size=100,
+        update_conflicts=True,
+        unique_fields=["draft", "key"],
+        update_fields=["removed", "entry", "version", "author", "changed_at"],
+    )
+
+
+def _tell(scope: Scope, draft: Draft, *, keys: Collection[str], who: Actor, now: datetime) -> None:
+    data = {"version": draft.version, "keys": sorted(keys)[:100], "by": who.name}
+    events.record("draft.changed", stream=scope.stream, data=data, now=now)
+
+
+def _refuse_moved(
+    scope: Scope, rows: Mapping[str, DraftChange], entries: Entries, touched: Collection[str], *,
+    yours: Mapping[str, Json], expected: int, draft: Draft,
+) -> None:  # fmt: skip
+    moved = [rows[key] for key in sorted(touched) if key in rows and rows[key].version > expected]
+    conflicts = {}
+    for row in moved:
+        mine = {"value": yours[row.key]} if row.key in yours else {}
+        theirs = row.entry or ({} if row.removed else entries.get(row.key, {}))
+        if mine and theirs and same(mine, theirs):
+            continue  # both want the same
+        conflicts[row.key] = {
+            "yours": mine.get("value"),
+            "theirs": theirs.get("value"),
+            "removed": not theirs,
+            "by": row.author,
+            "at": row.changed_at.isoformat(),
+        }
+    if conflicts:
+        first = next(iter(conflicts))
+        raise DraftIsStale(
+            f"{conflicts[first]['by']} changed {first} in the draft of {scope} after you looked "
+            f"(you saw version {expected}, it is {draft.version}). Nothing was saved. Look at both "
+            "values and send yours again with the new version.",
+            fields={key: f"Changed by {held['by']} meanwhile." for key, held in conflicts.items()},
+            extra={"conflicts": conflicts, "version": draft.version, "expected": expected},
+        )
+
+
+def _refuse_unknown(
+    scope: Scope, *, revert: Collection[str], unset: Collection[str],
+    rows: Mapping[str, DraftChange], entries: Entries,
+) -> None:  # fmt: skip
+    there = {*entries, *(key for key, row in rows.items() if row.entry)}
+    missing = [key for key in unset if key not in there]
+    if missing:
+        raise BadEntries(
+            f"{scope} has no key {missing[0]}, so it cannot be removed.",
+            fields={key: f"There is no key {key}." for key in missing},
+        )
+    unknown = [key for key in revert if key not in rows]
+    if unknown:
+        raise BadEntries(
+            f"The draft of {scope} does not change {unknown[0][:140]}, so there is nothing to undo.",
+            fields={key[:140]: "The draft does not change this key." for key in unknown},
+        )
+
+
+def _check_sum_of(rows: Mapping[str, DraftChange], entries: Entries) -> None:
+    """Raise BadEntries where the draft could never be published, while its author still looks."""
+    after = changed(
+        entries,
+        set_={key: row.entry["value"] for key, row in rows.items() if row.entry},
+        unset=[key for key, row in rows.items() if row.removed],
+    )
+    check_whole(after, max_bytes=settings.CONFHUB_MAX_RELEASE_BYTES)

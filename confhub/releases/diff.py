@@ -1,0 +1,38 @@
+"""What differs between two sets of entries, key by key. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from watchers.wire.canonical import Json, canonical
+
+
+@dataclass(frozen=True)
+class Change:
+    """One key that differs. `old` is None where it was added, `new` where it was removed."""
+
+    key: str
+    kind: Literal["added", "changed", "removed"]
+    old: Json
+    new: Json
+
+
+def diff(
+    old: Mapping[str, Mapping[str, Any]], new: Mapping[str, Mapping[str, Any]]
+) -> list[Change]:
+    """Every key whose entry differs, sorted by key. 1 and 1.0 differ, as they do for a checksum."""
+    changes = []
+    for key in sorted({*old, *new}):
+        before, after = old.get(key), new.get(key)
+        if before is None and after is not None:
+            changes.append(Change(key, "added", None, after.get("value")))
+        elif after is None and before is not None:
+            changes.append(Change(key, "removed", before.get("value"), None))
+        elif before is not None and after is not None and not same(before, after):
+            changes.append(Change(key, "changed", before.get("value"), after.get("value")))
+    return changes
+
+
+def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """True when two entries are the same bytes in a release document."""
+    return one is other or (one == other and canonical(one) == canonical(other))

@@ -1,0 +1,82 @@
+"""A PostgreSQL cluster of the test's own, on a loopback port; fsync on, as its users have it."""
+
+import os
+import pwd
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.parts.servers import Server, wait_until
+
+_VERSIONS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+
+
+def binary(name: str) -> str | None:
+    """`name` on PATH, else where Debian keeps the server's programs."""
+    return shutil.which(name) or next(
+        (str(folder / name) for folder in _VERSIONS if (folder / name).exists()), None
+    )
+
+
+def is_there() -> bool:
+    return binary("initdb") is not None and binary("postgres") is not None
+
+
+class PostgresServer(Server):
+    """PostgreSQL refuses to run as root, so root starts it as the user `nobody`."""
+
+    name = "postgresql"
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self._as_user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+
+    @property
+    def url(self) -> str:
+        return f"postgres://confhub@127.0.0.1:{self.port}/confhub"
+
+    def command(self) -> list[str]:
+        return self._prefix() + [
+            binary("postgres") or "postgres", "-D", str(self.directory / "data"), "-p", str(self.port),
+            "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self.directory}",
+            "-c", "max_connections=200",
+        ]  # fmt: skip
+
+    def start(self) -> None:
+        """Make the cluster where there is none, start it, and make the database `confhub`."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        if not (self.directory / "data").exists():
+            self._make()
+        super().start()
+        wait_until(lambda: self._sql("SELECT 1") == 0, what="PostgreSQL answers")
+        self._sql("CREATE DATABASE confhub OWNER confhub", database="postgres")
+
+    def _make(self) -> None:
+        if self._as_user is not None:
+            for folder in [self.directory, *self.directory.parents]:
+                if folder == Path("/") or folder.stat().st_mode & 0o001:
+                    continue
+                folder.chmod(folder.stat().st_mode | 0o011)  # so that `nobody` may walk down to it
+            os.chown(self.directory, self._as_user.pw_uid, self._as_user.pw_gid)
+        subprocess.run(
+            [*self._prefix(), binary("initdb") or "initdb", "-D", str(self.directory / "data"),
+             "-U", "confhub", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8"],
+            check=True, capture_output=True, cwd=self.directory, timeout=120,
+        )  # fmt: skip
+
+    def _sql(self, statement: str, *, database: str = "postgres") -> int:
+        done = subprocess.run(
+            [binary("psql") or "psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", "confhub", "-d", database, "-qc", statement],
+            capture_output=True, check=False, timeout=20,
+        )  # fmt: skip
+        return done.returncode
+
+    def _prefix(self) -> list[str]:
+        if self._as_user is None:
+            return []
+        return [
+            "setpriv",
+            f"--reuid={self._as_user.pw_uid}",
+            f"--regid={self._as_user.pw_gid}",
+            "--clear-groups",
+        ]

@@ -1,0 +1,297 @@
+"""The relay against a real etcd: whole releases, one after the other, never back."""
+
+import json
+
+import pytest
+
+from confhub.events.models import Event
+from confhub.publishing import actions, relay, store
+from confhub.publishing.models import Publication, Store
+from confhub.publishing.queries import store_answers, store_state
+from confhub.publishing.reconcile import reconcile
+from tests.parts import etcdctl
+from tests.parts.factories import ANN, NOON, a_release, a_scope, later
+from tests.parts.servers import EtcdServer, wait_until
+from watchers.etcd import EtcdError
+from watchers.wire.documents import Pointer, ReleaseDocument
+
+pytestmark = pytest.mark.django_db
+
+
+def publish(scope, **values):
+    return actions.publish_changes(
+        scope, set=values, unset=[], message="", who=ANN, now=NOON
+    ).release
+
+
+def answers() -> bool:
+    try:
+        store.connection().get("any")
+    except EtcdError:
+        return False
+    return True
+
+
+def held(etcd: EtcdServer, keyspace) -> dict[str, bytes]:
+    found = etcdctl.get_prefix(etcd.endpoint, keyspace.everything)
+    return {key.removeprefix(keyspace.everything): value for key, value in found.items()}
+
+
+def test_a_release_its_pointer_and_its_keys_come_at_one_revision(etcd, keyspace) -> None:
+    scope = a_scope()
+    release = a_release(scope, {"POOL": 10, "HOST": "db", "on": True, "LIST": [1, "ü"]})
+
+    assert relay.relay_waiting(now=NOON) == 1
+
+    found = held(etcd, keyspace)
+    document = ReleaseDocument.from_bytes(found["prod/billing/releases/00000001"])
+    assert (document.release, document.values["POOL"], document.author) == (1, 10, "ann")
+    assert Pointer.from_bytes(found["prod/billing/current"]).checksum == release.checksum
+    assert found["prod/billing/keys/POOL"] == b"10"
+    assert found["prod/billing/keys/HOST"] == b"db"
+    assert found["prod/billing/keys/on"] == b"true"
+    assert json.loads(found["prod/billing/keys/LIST"]) == [1, "ü"]
+    assert found["meta/epoch"].decode() == Store.objects.get().epoch
+    revisions = {
+        at.mod_revision
+        for key, at in store.connection().read_prefix(keyspace.everything)[0].items()
+        if "/meta/" not in key
+    }
+    assert len(revisions) == 1
+    publication = Publication.objects.get()
+    assert (publication.state, publication.revision) == ("written", revisions.pop())
+    assert Event.objects.filter(kind="publication.written").count() == 1
+
+
+def test_only_changed_keys_are_written_and_removed_ones_deleted(etcd, keyspace) -> None:
+    scope = a_scope()
+    publish(scope, POOL=10, HOST="db", GONE=1)
+    relay.relay_waiting(now=NOON)
+    before, _ = store.connection().read_prefix(
+        store.keys_of(Publication.objects.get().release).values
+    )
+
+    actions.publish_changes(scope, set={"POOL": 11}, unset=["GONE"], message="", who=ANN, now=NOON)
+    relay.relay_waiting(now=NOON)
+
+    after, _ = store.connection().read_prefix(keyspace.scope("billing", "prod").values)
+    names = {key.rsplit("/", 1)[1]: at for key, at in after.items()}
+    assert set(names) == {"POOL", "HOST"}
+    host = keyspace.scope("billing", "prod").value("HOST")
+    assert names["HOST"].mod_revision == before[host].mod_revision
+    assert names["POOL"].value == b"11"
+
+
+def test_several_that_wait_move_the_pointer_once_to_the_newest(etcd, keyspace) -> None:
+    scope = a_scope()
+    for number in range(1, 4):
+        publish(scope, POOL=number)
+
+    assert relay.relay_waiting(now=NOON) == 1
+
+    found = held(etcd, keyspace)
+    assert Pointer.from_bytes(found["prod/billing/current"]).release == 3
+    assert sum("/releases/" in key for key in found) == 3
+    assert set(Publication.objects.values_list("state", flat=True)) == {"written"}
+
+
+def test_a_release_too_large_for_one_transaction_shows_only_when_it_is_whole(
+    etcd, keyspace
+) -> None:
+    scope = a_scope()
+    values = {f"KEY_{number:03d}": "x" * 3000 for number in range(300)}
+    release = publish(scope, **values)
+
+    relay.relay_waiting(now=NOON)
+
+    everything, _ = store.connection().read_prefix(keyspace.scope("billing", "prod").root + "/")
+    pointer = everything[keyspace.scope("billing", "prod").current]
+    assert all(at.mod_revision <= pointer.mod_revision for at in everything.values())
+    assert len(everything) == 302
+    assert Pointer.from_bytes(pointer.value).checksum == release.checksum
+
+
+def test_a_relay_that_slept_through_a_newer_release_changes_nothing(etcd, keyspace) -> None:
+    scope = a_scope()
+    publish(scope, POOL=1)
+    relay.relay_waiting(now=NOON)
+    publish(scope, POOL=2)
+    [asleep] = relay._claim_due(now=NOON)  # it has its work in hand, and stops here
+    publish(scope, POOL=3)
+    relay.relay_waiting(now=NOON)
+
+    assert relay._relay(asleep, now=NOON) == 0
+
+    current = etcdctl.get(etcd.endpoint, keyspace.scope("billing", "prod").current)
+    assert Pointer.from_bytes(current).release == 3
+    assert etcdctl.get(etcd.endpoint, keyspace.scope("billing", "prod").value("POOL")) == b"3"
+    assert set(Publication.objects.values_list("state", flat=True)) == {"written"}
+
+
+def test_a_claim_that_ran_out_is_taken_again(etcd, keyspace) -> None:
+    publish(a_scope(), POOL=1)
+    assert relay._claim_due(now=NOON)  # and this relay is killed
+
+    assert relay.relay_waiting(now=later(1)) == 0
+    assert relay.relay_waiting(now=later(13)) == 1
+
+
+def test_a_release_that_an_earlier_try_wrote_is_settled_not_written_twice(etcd, keyspace) -> None:
+    publish(a_scope(), POOL=1)
+    relay.relay_waiting(now=NOON)
+    written = Publication.objects.get()
+    Publication.objects.update(
+        state="waiting", written_at=None, revision=None
+    )  # its answer never came
+
+    relay.relay_waiting(now=NOON)
+
+    again = Publication.objects.get()
+    assert (again.state, again.revision) == ("written", written.revision)
+
+
+def test_an_etcd_that_is_away_leaves_it_queued_with_the_reason(own_etcd, use_store) -> None:
+    use_store(own_etcd)
+    publish(a_scope(), POOL=1)
+    own_etcd.kill()
+
+    relay.relay_waiting(now=NOON)
+    relay.relay_waiting(now=later(60))
+
+    publication = Publication.objects.get()
+    assert publication.state == "waiting"
+    assert own_etcd.endpoint in publication.last_error
+    assert Event.objects.filter(kind="publication.delayed").count() == 1
+    assert store_state(now=later(60)).waiting == 1
+    assert own_etcd.endpoint in store_answers(timeout_s=1)
+
+    own_etcd.start()
+    wait_until(lambda: relay.relay_waiting(now=later(10**6)) == 1, what="the connection is back")
+    assert store_answers(timeout_s=2) == ""
+
+
+def test_a_wiped_store_gets_a_new_epoch_and_everything_again(own_etcd, use_store) -> None:
+    keyspace = use_store(own_etcd)
+    scope, other = a_scope(), a_scope("shop", "dev")
+    publish(scope, POOL=1)
+    publish(scope, POOL=2)
+    publish(other, COLOR="red")
+    relay.relay_waiting(now=NOON)
+    epoch = Store.objects.get().epoch
+    own_etcd.wipe()
+    own_etcd.start()
+    wait_until(answers, what="the connection is back")
+
+    report = reconcile(now=NOON)
+    relay.relay_waiting(now=later(1))
+
+    assert sorted(report.repaired) == ["billing@prod", "shop@dev"]
+    found = held(own_etcd, keyspace)
+    assert Pointer.from_bytes(found["prod/billing/current"]).release == 2
+    assert "prod/billing/releases/00000001" in found
+    assert found["dev/shop/keys/COLOR"] == b"red"
+    assert found["meta/epoch"].decode() == Store.objects.get().epoch != epoch
+    assert reconcile(now=NOON).repaired == []
+
+
+def test_a_wipe_found_by_the_relay_itself_is_healed_by_it(own_etcd, use_store) -> None:
+    keyspace = use_store(own_etcd)
+    scope = a_scope()
+    publish(scope, POOL=1)
+    relay.relay_waiting(now=NOON)
+    own_etcd.wipe()
+    own_etcd.start()
+    publish(scope, POOL=2)
+
+    wait_until(lambda: relay.relay_waiting(now=later(10**6)) == 1, what="the connection is back")
+
+    assert Pointer.from_bytes(held(own_etcd, keyspace)["prod/billing/current"]).release == 2
+
+
+@pytest.mark.parametrize(
+    "damage", ["pointer gone", "document gone", "document bent", "pointer bent"]
+)
+def test_reconcile_repairs_what_somebody_damaged(etcd, keyspace, damage: str) -> None:
+    publish(a_scope(), POOL=1, HOST="db")
+    relay.relay_waiting(now=NOON)
+    keys = keyspace.scope("billing", "prod")
+    good = held(etcd, keyspace)
+    match damage:
+        case "pointer gone":
+            etcdctl.delete_prefix(etcd.endpoint, keys.current)
+        case "document gone":
+            etcdctl.delete_prefix(etcd.endpoint, keys.releases)
+        case "document bent":
+            etcdctl.put(
+                etcd.endpoint,
+                keys.release(1),
+                good["prod/billing/releases/00000001"].replace(b"db", b"xx"),
+            )
+        case "pointer bent":
+            etcdctl.put(etcd.endpoint, keys.current, '{"release": 1, "checksum": "sha256:0"}')
+
+    assert reconcile(now=NOON).repaired == ["billing@prod"]
+    relay.relay_waiting(now=NOON)
+
+    assert (
+        held(etcd, keyspace)["prod/billing/releases/00000001"]
+        == good["prod/billing/releases/00000001"]
+    )
+    assert Pointer.from_bytes(held(etcd, keyspace)["prod/billing/current"]).release == 1
+    assert reconcile(now=NOON).repaired == []
+
+
+def test_a_foreign_store_is_not_written_until_it_is_adopted(etcd, keyspace) -> None:
+    etcdctl.put(etcd.endpoint, keyspace.epoch, "somebody-elses")
+    publish(a_scope(), POOL=1)
+
+    relay.relay_waiting(now=NOON)
+
+    assert list(held(etcd, keyspace)) == ["meta/epoch"]
+    assert "--adopt" in store_state(now=NOON).trouble
+    assert "--adopt" in Publication.objects.get().last_error
+
+    reconcile(now=NOON, adopt=True)
+    assert relay.relay_waiting(now=later(60)) == 1
+    assert held(etcd, keyspace)["meta/epoch"].decode() == Store.objects.get().epoch
+
+
+def test_a_store_that_is_ahead_of_the_database_is_never_moved_back(etcd, keyspace) -> None:
+    scope = a_scope()
+    publish(scope, POOL=1)
+    relay.relay_waiting(now=NOON)
+    etcdctl.put(
+        etcd.endpoint,
+        keyspace.scope("billing", "prod").current,
+        '{"release": 9, "checksum": "sha256:9"}',
+    )
+    publish(scope, POOL=2)
+
+    relay.relay_waiting(now=NOON)
+
+    assert b'"release": 9' in etcdctl.get(etcd.endpoint, keyspace.scope("billing", "prod").current)
+    publication = Publication.objects.get(release__number=2)
+    assert publication.state == "parked"
+    assert "r9" in publication.last_error
+
+
+def test_the_newest_ten_documents_stay_and_those_that_run(etcd, keyspace) -> None:
+    scope = a_scope()
+    status = {
+        "id": "i",
+        "service": "billing",
+        "environment": "prod",
+        "host": "h",
+        "runtime": "docker",
+        "running": 2,
+        "target": 2,
+    }
+    etcdctl.put(etcd.endpoint, keyspace.scope("billing", "prod").instance("i"), json.dumps(status))
+
+    for number in range(1, 21):
+        publish(scope, POOL=number)
+        relay.relay_waiting(now=NOON)
+
+    found = held(etcd, keyspace)
+    numbers = sorted(int(key.rsplit("/", 1)[1]) for key in found if "/releases/" in key)
+    assert numbers == [2, *range(11, 21)]
