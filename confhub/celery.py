@@ -7,12 +7,19 @@ of the host NAME and nothing else (CONFHUB_HOST_DUTY=true).
 
 from celery import Celery
 from celery.signals import setup_logging
+from kombu.transport.redis import Channel
 
 from confhub.env import name_settings_module
 
 name_settings_module()
 
+# A worker that loses Redis with a message in hand tries to put it back through the connection it
+# has just lost, and ends (seen with Celery 5.7.0 in four of eight tries). What is not put back
+# comes again after the visibility timeout; until then rows and sweeps do its work.
+Channel.do_restore = False
+
 app = Celery("confhub")
+app.set_default()  # for every thread: "current" is only the one that made it, and bells ring elsewhere
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 

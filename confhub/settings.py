@@ -158,8 +158,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_DEFAULT_QUEUE = "confhub"
-CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_ACKS_LATE = False  # a bell heard is done with: its work is in rows, and sweeps find it
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # No time limits: the threads pool cannot enforce them, so every wait in a task has its own.
 CELERY_VISIBILITY_TIMEOUT = 180  # longer than a task ever takes, or a slow one runs twice at once

@@ -7,7 +7,6 @@ from django.db import models
 
 from watchers.wire.canonical import canonical
 
-
 if TYPE_CHECKING:
     _Text = models.TextField[Any, Any]
 else:

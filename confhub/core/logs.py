@@ -45,6 +45,7 @@ def dict_config(*, level: str, as_json: bool) -> dict[str, Any]:
             # One line a request says nothing that the front proxy does not; errors still come.
             "uvicorn.access": {"level": "WARNING"},
             "django.channels.server": {"level": "WARNING"},
+            "celery.beat": {"level": "WARNING"},  # else a line for each ring, one a second
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
             "httpx": {"level": "WARNING"},

@@ -161,8 +161,8 @@ def _publish(
         "created_at": now.isoformat(),
         "checksum": release.checksum,
     }
+    wake.after_commit(RELAY)  # before the event, whose own bell would be sent first
     events.record("release.published", stream=scope.stream, data=data, now=now)
-    wake.after_commit(RELAY)
     return Published(release, created=True)
 
 

@@ -13,6 +13,7 @@ from confhub.core.actors import SYSTEM
 from confhub.events import actions as events
 from confhub.publishing import store
 from confhub.publishing.models import Store
+from watchers.etcd import EtcdError
 from watchers.wire.keyspace import ScopeKeys
 
 log = structlog.get_logger("publishing")
@@ -20,6 +21,9 @@ log = structlog.get_logger("publishing")
 
 class ForeignStore(Exception):
     """The store holds another database's epoch; nothing is written before somebody decides."""
+
+
+STORE_TROUBLE = (EtcdError, ForeignStore)  # for those who report it and do not speak to etcd
 
 
 def known() -> Store:

@@ -4,10 +4,9 @@ import structlog
 from celery import shared_task
 
 from confhub.core import clock
-from confhub.publishing.epoch import ForeignStore
+from confhub.publishing.epoch import STORE_TROUBLE
 from confhub.publishing.reconcile import reconcile as reconcile_once
 from confhub.publishing.relay import relay_waiting
-from watchers.etcd import EtcdError
 
 log = structlog.get_logger("publishing")
 
@@ -21,5 +20,5 @@ def relay(**_from_newer_callers: object) -> None:
 def reconcile(**_from_newer_callers: object) -> None:
     try:
         reconcile_once(now=clock.now())
-    except (EtcdError, ForeignStore) as error:
+    except STORE_TROUBLE as error:
         log.warning("reconcile.put_off", error=str(error))

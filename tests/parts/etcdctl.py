@@ -8,11 +8,13 @@ from typing import Any
 
 
 def call(
-    endpoint: str, path: str, body: dict[str, Any], *, timeout_s: float = 5.0
+    endpoint: str, path: str, body: dict[str, Any], *, timeout_s: float = 5.0, token: str = ""
 ) -> dict[str, Any]:
     """POST `body` to etcd's gateway (`/v3/kv/range`, …) and return its answer."""
-    request = urllib.request.Request(  # noqa: S310  # always http to loopback
-        f"http://{endpoint}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    request = urllib.request.Request(  # always http to loopback
+        f"http://{endpoint}{path}",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json", **({"Authorization": token} if token else {})},
     )
     with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310
         held: dict[str, Any] = json.load(answer)

@@ -36,8 +36,8 @@ class PostgresServer(Server):
         return f"postgres://confhub@127.0.0.1:{self.port}/confhub"
 
     def command(self) -> list[str]:
-        return self._prefix() + [
-            binary("postgres") or "postgres", "-D", str(self.directory / "data"), "-p", str(self.port),
+        return [
+            *self._prefix(), binary("postgres") or "postgres", "-D", str(self.directory / "data"), "-p", str(self.port),
             "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self.directory}",
             "-c", "max_connections=200",
         ]  # fmt: skip

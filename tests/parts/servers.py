@@ -1,13 +1,15 @@
 """etcd and Redis as child processes: started, killed, frozen, wiped; never one that we did not start."""
 
 import contextlib
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 START_S = 20.0
@@ -96,11 +98,16 @@ class Server:
 
 
 class EtcdServer(Server):
+    """One etcd member; `arguments` go behind the usual ones (`--quota-backend-bytes=…`)."""
+
     name = "etcd"
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, arguments: Sequence[str] = ()) -> None:
         super().__init__(directory)
         self.peer_port = free_port()
+        self.arguments = list(arguments)
+        self.member = "test"
+        self.members: dict[str, int] = {self.member: self.peer_port}  # {name: peer port}
 
     @property
     def endpoint(self) -> str:
@@ -109,18 +116,75 @@ class EtcdServer(Server):
     def command(self) -> list[str]:
         client, peer = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.peer_port}"
         return [
-            program("etcd") or "etcd", "--name", "test", "--data-dir", str(self.directory / "data"),
+            program("etcd") or "etcd", "--name", self.member,
+            "--data-dir", str(self.directory / "data"),
             "--listen-client-urls", client, "--advertise-client-urls", client,
             "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-            "--initial-cluster", f"test={peer}", "--logger", "zap", "--log-level", "error",
-            "--heartbeat-interval", "10", "--election-timeout", "100",
+            "--initial-cluster", self.initial_cluster, "--logger", "zap", "--log-level", "error",
+            "--heartbeat-interval", "10", "--election-timeout", "100", *self.arguments,
         ]  # fmt: skip
+
+    @property
+    def initial_cluster(self) -> str:
+        return ",".join(f"{name}=http://127.0.0.1:{port}" for name, port in self.members.items())
 
     def answers(self) -> bool:
         """True once it has a leader and takes writes, not only connections."""
         from tests.parts.etcdctl import health  # a second client than the one under test
 
         return super().answers() and health(self.endpoint)
+
+    def save_snapshot(self, file: Path) -> None:
+        self.ctl("snapshot", "save", str(file))
+
+    def restore(self, file: Path) -> None:
+        """Kill it and put a saved snapshot in place of its data, as an operator in a hurry would."""
+        self.wipe()
+        self.ctl(
+            "snapshot", "restore", str(file), "--data-dir", str(self.directory / "data"),
+            "--name", self.member, "--initial-cluster", self.initial_cluster,
+            "--initial-advertise-peer-urls", f"http://127.0.0.1:{self.peer_port}",
+        )  # fmt: skip
+
+    def ctl(self, *arguments: str) -> None:
+        """Run etcdctl against this server; CalledProcessError where it refuses."""
+        subprocess.run(
+            [program("etcdctl") or "etcdctl", f"--endpoints={self.endpoint}", *arguments],
+            env={**os.environ, "ETCDCTL_API": "3"}, check=True, capture_output=True, timeout=START_S,
+        )  # fmt: skip
+
+
+class EtcdCluster:
+    """Three members of one etcd, each of which a test may kill or freeze."""
+
+    def __init__(self, directory: Path) -> None:
+        self.servers = [EtcdServer(directory / str(number)) for number in range(3)]
+        for number, server in enumerate(self.servers):
+            server.member = f"member{number}"
+        members = {server.member: server.peer_port for server in self.servers}
+        for server in self.servers:
+            server.members = members
+            # Three members on two cores are late now and then, which is no reason for an election.
+            server.arguments = ["--heartbeat-interval", "50", "--election-timeout", "500"]
+
+    @property
+    def endpoints(self) -> list[str]:
+        return [server.endpoint for server in self.servers]
+
+    def start(self) -> None:
+        """Start all, and return once each answers; none can before there are two."""
+        self._together(self.servers)
+
+    def stop(self) -> None:
+        for server in self.servers:
+            server.stop()
+
+    def restart(self, *servers: EtcdServer) -> None:
+        self._together(servers)
+
+    def _together(self, servers: Sequence[EtcdServer]) -> None:
+        with ThreadPoolExecutor(len(servers)) as pool:
+            list(pool.map(EtcdServer.start, servers))
 
 
 class RedisServer(Server):
