@@ -12,6 +12,7 @@ from confhub.core.errors import ConfHubError
 from watchers import options
 from watchers.agent import Agent
 from watchers.etcd import Etcd
+from watchers.runtimes import docker
 
 _serving: list[Agent] = []
 
@@ -25,13 +26,9 @@ class NoHostDuty(ConfHubError):
 
 def serve(stop: threading.Event) -> None:
     """Serve this host's containers until `stop` is set."""
-    from watchers.runtimes import docker
-
     held = options.from_environment()
     connection = Etcd(held.endpoints)
-    agent = Agent(
-        connection, held.keyspace, docker.runtimes_from(held), held.state_dir, held.host
-    )
+    agent = Agent(connection, held.keyspace, docker.runtimes_from(held), held.state_dir, held.host)
     _serving.append(agent)
     try:
         agent.run(stop)
