@@ -1,7 +1,6 @@
 """Composition. Every value comes from the environment through env.py; tests/settings.py overrides a few lines."""
 
 import socket
-from pathlib import Path
 from typing import Any
 
 from csp.constants import NONE, SELF
@@ -145,7 +144,7 @@ CONTENT_SECURITY_POLICY = {
 
 # --- Static files ---------------------------------------------------------------------------
 STATIC_URL = "/static/"
-STATIC_ROOT = Path(env.text("STATIC_ROOT", str(VAR_DIR / "static")))
+STATIC_ROOT = env.text("STATIC_ROOT") or None  # where `collectstatic` puts them; none in a checkout
 FRONTEND_DIST = BASE_DIR / "dashboard" / "frontend" / "dist"
 STATICFILES_DIRS = [FRONTEND_DIST] if FRONTEND_DIST.is_dir() else []
 WHITENOISE_USE_FINDERS = True  # so that a checkout needs no collectstatic

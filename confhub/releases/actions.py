@@ -224,6 +224,12 @@ def _refuse_moved(
     yours: Mapping[str, Json], expected: int, draft: Draft,
 ) -> None:  # fmt: skip
     moved = [rows[key] for key in sorted(touched) if key in rows and rows[key].version > expected]
+    if expected > draft.version:
+        raise DraftIsStale(
+            f"The draft of {scope} is at version {draft.version}, and you saw version {expected}: "
+            "the database was set back meanwhile. Nothing was saved. Read the draft again.",
+            extra={"version": draft.version, "expected": expected},
+        )
     conflicts = {}
     for row in moved:
         mine = {"value": yours[row.key]} if row.key in yours else {}

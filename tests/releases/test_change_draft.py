@@ -213,3 +213,13 @@ def test_a_value_comes_back_as_the_same_bytes(value: object) -> None:
         value if not isinstance(value, dict) else {"a": [None], "b": 1}
     )
     assert checksum(release.entries) == release.checksum
+
+
+def test_a_version_that_was_never_reached_is_stale_because_the_database_was_set_back() -> None:
+    scope = a_scope()
+    before = rows()
+
+    with pytest.raises(DraftIsStale, match="version 7"):
+        edit(scope, expected=7, A=1)
+
+    assert rows() == before

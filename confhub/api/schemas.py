@@ -1,0 +1,201 @@
+"""The shapes of what comes in and goes out. `docs/rest.md` and the OpenAPI document are made of them."""
+
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, Field
+
+from confhub.api.bodies import Body, Text
+
+Item = TypeVar("Item")
+
+Key = Annotated[str, Field(examples=["MAX_CONNECTIONS"])]
+JsonValue = Annotated[Any, Field(description="Any JSON value, null as well; 256 KiB at most.")]
+Moment = Annotated[str, Field(examples=["2026-11-23T20:05:32.479Z"])]
+ReleaseNumber = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+class Page(BaseModel, Generic[Item]):
+    """A part of a list. `next` goes into `?after=` for the part behind it; null at the end."""
+
+    items: list[Item]
+    next: str | None
+
+
+# --- services and environments ---------------------------------------------------------------
+
+
+class ServiceIn(Body):
+    slug: Text = Field(description="1 to 63 small letters, digits or '-'. It never changes.")
+    name: Text = Field("", description="For people; the slug where it is empty.")
+    description: Text = ""
+
+
+class ServiceChange(Body):
+    name: Text = Field("", description="Left out: as it is.")
+    description: Text = Field("", description="Left out: as it is.")
+
+
+class ServiceOut(BaseModel):
+    slug: str
+    name: str
+    description: str
+    created_at: Moment
+
+
+class Place(BaseModel):
+    """A service in one environment."""
+
+    environment: str
+    release: int | None = Field(description="The newest release; null before the first.")
+
+
+class ServiceWithPlaces(ServiceOut):
+    environments: list[Place]
+
+
+class EnvironmentIn(Body):
+    slug: Text = Field(description="1 to 63 small letters, digits or '-'. It never changes.")
+    name: Text = Field("", description="For people; the slug where it is empty.")
+    protected: bool = Field(False, description="Pages ask for its name before publishing.")
+    order: int = Field(0, description="Its place in lists, from 0.")
+
+
+class EnvironmentChange(Body):
+    name: Text = Field("", description="Left out: as it is.")
+    protected: bool = Field(False, description="Left out: as it is.")
+    order: int = Field(0, description="Left out: as it is.")
+
+
+class EnvironmentOut(BaseModel):
+    slug: str
+    name: str
+    protected: bool
+    order: int
+
+
+# --- the draft -------------------------------------------------------------------------------
+
+
+class DraftChangeIn(Body):
+    set: dict[Key, JsonValue] = Field(default_factory=dict, description="Keys and their values.")
+    unset: list[Key] = Field(default_factory=list, description="Keys that the release shall lose.")
+    revert: list[Key] = Field(
+        default_factory=list, description="Keys that shall be as in the newest release again."
+    )
+
+
+class DraftedKeyOut(BaseModel):
+    key: str
+    removed: bool
+    value: JsonValue
+    version: int = Field(description="The draft's version that wrote it.")
+    author: str
+    changed_at: Moment
+    overlaps: bool = Field(description="A release since the draft's base changed it as well.")
+
+
+class DraftOut(BaseModel):
+    """What the next release will change. Its ETag is `version`."""
+
+    service: str
+    environment: str
+    base: int = Field(description="The release it was begun on; 0 for none.")
+    head: int = Field(description="The newest release; 0 before the first.")
+    version: int
+    set: dict[str, JsonValue]
+    unset: list[str]
+    changes: list[DraftedKeyOut]
+    overlapping: list[str]
+    updated_at: Moment | None
+    updated_by: str
+
+
+# --- releases --------------------------------------------------------------------------------
+
+
+class ReleaseIn(Body):
+    message: Text = Field(description="Why, for the history.")
+    set: dict[Key, JsonValue] | None = Field(
+        None, description="With `set` or `unset`: the newest release with these changes is "
+        "published and the draft stays. With neither: the draft is published.",
+    )  # fmt: skip
+    unset: list[Key] | None = None
+    expected_release: ReleaseNumber | None = Field(
+        None, description="Refuse with 409 when another release is the newest one; 0 for none."
+    )
+
+
+class RollbackIn(Body):
+    message: Text = ""
+    expected_release: ReleaseNumber | None = None
+
+
+class PublicationOut(BaseModel):
+    """How far a release got on its way into etcd."""
+
+    state: Literal["waiting", "written", "parked"]
+    written_at: Moment | None
+    revision: int | None = Field(description="etcd's, of the pointer's write.")
+    tries: int
+    last_error: str
+
+
+class ReleaseOut(BaseModel):
+    service: str
+    environment: str
+    release: int
+    checksum: str
+    message: str
+    author: str
+    created_at: Moment
+    parent: int | None = Field(description="The release that was the newest before.")
+    restores: int | None = Field(description="The release whose content a rollback took.")
+    keys: int = Field(description="How many it has.")
+    publication: PublicationOut
+
+
+class ReleaseWithEntries(ReleaseOut):
+    entries: dict[str, dict[str, Any]] = Field(examples=[{"MAX_CONNECTIONS": {"value": 200}}])
+
+
+class ChangeOut(BaseModel):
+    key: str
+    kind: Literal["added", "changed", "removed"]
+    old: JsonValue
+    new: JsonValue
+
+
+class DiffOut(BaseModel):
+    """What `release` has otherwise than `against`; 0 stands for nothing at all."""
+
+    release: int
+    against: int
+    changes: list[ChangeOut]
+
+
+# --- instances -------------------------------------------------------------------------------
+
+
+class ConvergenceOut(BaseModel):
+    """How far a release got in the instances that shall run it."""
+
+    service: str
+    environment: str
+    release: int
+    state: Literal["confirmed", "failed", "pending", "nobody"]
+    counts: dict[str, int] = Field(examples=[{"confirmed": 3, "waiting": 1}])
+    behind: list[dict[str, Any]] = Field(description="The instances that do not run it, and why.")
+
+
+# --- health ----------------------------------------------------------------------------------
+
+
+class DependencyOut(BaseModel):
+    ok: bool
+    why: str = Field(description="Empty where it is ok.")
+    age_s: float | None = Field(description="How old the knowledge is.")
+
+
+class ReadyOut(BaseModel):
+    status: Literal["ready", "degraded", "down"]
+    dependencies: dict[str, DependencyOut]

@@ -1,0 +1,1 @@
+"""The REST interface as programs meet it: over HTTP, with real rows."""
