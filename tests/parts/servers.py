@@ -36,6 +36,17 @@ def wait_until(holds: Callable[[], bool], *, what: str, timeout_s: float = START
         time.sleep(0.02)
 
 
+def _all_stopped(tasks: Path) -> bool:
+    """True once every thread below /proc/…/task is in the state T, which proc(5) calls stopped."""
+    try:
+        states = [
+            (task / "stat").read_text().rpartition(")")[2].split()[0] for task in tasks.iterdir()
+        ]
+    except FileNotFoundError:
+        return False  # a thread ended in between: look again
+    return all(state == "T" for state in states)
+
+
 class Server:
     """One child process that listens on one loopback port."""
 
@@ -82,7 +93,11 @@ class Server:
         self.process = None
 
     def freeze(self) -> None:
+        """Stop it where it stands; returns once each of its threads has stopped."""
         self._signal(signal.SIGSTOP)
+        if self.process is not None:
+            tasks = Path(f"/proc/{self.process.pid}/task")
+            wait_until(lambda: _all_stopped(tasks), what=f"{self.name} is frozen", timeout_s=5)
 
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)

@@ -1,0 +1,1 @@
+"""The container side, tested on real etcd, processes and containers."""

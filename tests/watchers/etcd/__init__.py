@@ -1,0 +1,1 @@
+"""watchers.etcd against real etcd servers, some of them broken on purpose."""
