@@ -9,7 +9,8 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-VAR_DIR = BASE_DIR / "var"
+# Everything that a run writes; elsewhere for a second one from the same tree.
+VAR_DIR = Path(os.environ.get("CONFHUB_VAR_DIR") or BASE_DIR / "var").absolute()
 
 _WORDS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -66,6 +67,11 @@ def database(url: str) -> dict[str, object]:
         raise ImproperlyConfigured(f"DATABASE_URL cannot be read: {error}") from error
 
 
+def with_ours(**ours: str) -> dict[str, str]:
+    """The environment of a process that we start: this one's, with `ours` over it."""
+    return {**os.environ, **ours}
+
+
 @dataclass(frozen=True)
 class SecretKey:
     """The signing key, and whether it was made here for a machine of one's own."""
@@ -88,7 +94,7 @@ def secret_key(*, debug: bool) -> SecretKey:
             "or set SECRET_KEY_FILE."
         )
     path = VAR_DIR / "secret-key"
-    VAR_DIR.mkdir(exist_ok=True)
+    VAR_DIR.mkdir(parents=True, exist_ok=True)
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

@@ -11,7 +11,8 @@ from confhub.core import logs
 BASE_DIR = env.BASE_DIR
 VAR_DIR = env.VAR_DIR
 
-env.read_dotenv()
+if env.flag("CONFHUB_LOCAL", default=False) or env.flag("DEBUG", default=False):
+    env.read_dotenv()
 DEBUG = env.flag("DEBUG", default=False)
 SECRET_KEY = env.secret_key(debug=env.flag("CONFHUB_LOCAL", default=DEBUG)).value
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", default="localhost,127.0.0.1,[::1]")

@@ -208,7 +208,8 @@ def test_a_full_store_is_told_apart(tmp_path: Path) -> None:
         assert store.read_prefix("/")[0], "reads go on"
         with pytest.raises(StoreFull):
             store.grant(10)
-        store.transact(success=[delete_prefix("/")])
+        # Not in a transaction: etcd before 3.5.2 refuses even one that only deletes.
+        etcdctl.delete_prefix(server.endpoint, "/")
         assert etcdctl.get_prefix(server.endpoint, "/") == {}
     finally:
         server.stop()
