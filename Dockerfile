@@ -40,4 +40,4 @@ RUN pip install --no-cache-dir --disable-pip-version-check --quiet \
  && SECRET_KEY=only-for-this-step python manage.py collectstatic --noinput --verbosity 0
 USER confhub
 EXPOSE 8000
-CMD ["uvicorn", "confhub.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--no-access-log", "--timeout-graceful-shutdown", "10"]
+CMD ["uvicorn", "confhub.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--no-access-log", "--timeout-graceful-shutdown", "10", "--ws-max-size", "65536"]

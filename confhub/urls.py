@@ -6,3 +6,4 @@ urlpatterns = [
     path("", include("confhub.api.urls")),
     path("", include("dashboard.urls")),
 ]
+handler500 = "dashboard.pages.errors.server_error"

@@ -128,7 +128,7 @@ def web(at: Addresses) -> Program:
         [
             sys.executable, "-m", "uvicorn", "confhub.asgi:application",
             "--host", ports.LOOPBACK, "--port", str(at.web), "--no-access-log",
-            "--timeout-graceful-shutdown", "3",
+            "--timeout-graceful-shutdown", "3", "--ws-max-size", "65536",
         ],
         environment(at),
     )  # fmt: skip

@@ -10,6 +10,7 @@ import fcntl
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tarfile
 import tempfile
@@ -63,33 +64,51 @@ class DockerEngine:
         self.directory = directory
         self.address = f"unix://{directory}/docker.sock"
         self._pid_file = directory / "docker.pid"
+        self._client: docker.DockerClient | None = None
 
     @property
     def client(self) -> docker.DockerClient:
         """A client that may do everything, for the test. The agent under test has its own."""
-        return docker.DockerClient(base_url=self.address, timeout=60)
+        if self._client is None:
+            self._client = docker.DockerClient(base_url=self.address, timeout=60)
+        return self._client
+
+    def close(self) -> None:
+        """Close this process's client."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
     def start(self) -> None:
         """Start it, with the data that is there. Fails the test when it does not answer."""
         self.directory.mkdir(parents=True, exist_ok=True)
+        command = [
+            _sbin("dockerd") or "dockerd", "--host", self.address,
+            "--data-root", str(self.directory / "data"),
+            "--exec-root", str(self.directory / "exec"), "--pidfile", str(self._pid_file),
+            "--iptables=false", "--ip6tables=false", "--bridge=none",
+            "--shutdown-timeout", "2", "--log-level", "warn",
+        ]  # fmt: skip
         with (self.directory / "log").open("ab") as log:
-            subprocess.Popen(
-                [
-                    _sbin("dockerd") or "dockerd", "--host", self.address,
-                    "--data-root", str(self.directory / "data"),
-                    "--exec-root", str(self.directory / "exec"), "--pidfile", str(self._pid_file),
-                    "--iptables=false", "--ip6tables=false", "--bridge=none",
-                    "--shutdown-timeout", "2", "--log-level", "warn",
-                ],
-                stdout=log, stderr=log, start_new_session=True,
+            # No Popen: the test process that began it may end before the one that stops it.
+            os.posix_spawn(
+                command[0], command,
+                {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"},
+                file_actions=[(os.POSIX_SPAWN_DUP2, log.fileno(), 1),
+                              (os.POSIX_SPAWN_DUP2, log.fileno(), 2)],
+                setsid=True,
             )  # fmt: skip
         wait_until(self.answers, what=f"dockerd at {self.address}; see its log", timeout_s=START_S)
 
     def answers(self) -> bool:
+        if not _listens(self.directory / "docker.sock"):
+            return False  # asked first, because the client leaks its socket when nobody listens
         try:
-            with contextlib.closing(self.client) as client:
-                return bool(client.ping())
-        except DockerException:
+            with socket.socket(socket.AF_UNIX) as knock:  # the client leaks one where nobody is
+                knock.connect(self.address.removeprefix("unix://"))
+            return bool(self.client.ping())
+        except (DockerException, OSError):
+            self.close()
             return False
 
     def pid(self) -> int | None:
@@ -101,37 +120,38 @@ class DockerEngine:
             return None
         return pid
 
-    def kill(self) -> None:
-        """As a crash of the daemon: its containers are left behind."""
-        self._end(signal.SIGKILL)
+    def halt(self) -> None:
+        """As `systemctl stop docker`: its containers end, and those with a policy come with `start`."""
+        self.close()
+        self._end()
 
     def stop(self) -> None:
         """End the containers, then the daemon, and remove what it kept."""
-        with contextlib.suppress(DockerException), contextlib.closing(self.client) as client:
-            for container in client.containers.list(all=True):
+        with contextlib.suppress(DockerException, OSError):
+            for container in self.client.containers.list(all=True):
                 container.remove(force=True)
-        self._end(signal.SIGTERM)
+        self.close()
+        self._end()
         _unmount_below(self.directory)
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def _end(self, how: signal.Signals) -> None:
+    def _end(self) -> None:
         pid = self.pid()
         if pid is None:
             return
-        os.kill(pid, how)
+        os.kill(pid, signal.SIGTERM)
         wait_until(lambda: not _is_alive(pid), what="dockerd ends", timeout_s=START_S)
 
     # ── images ────────────────────────────────────────────────────────────────────────────────
 
     def need(self, image: str) -> None:
         """Have `image` in the engine, made here where it is not yet."""
-        with contextlib.closing(self.client) as client:
-            try:
-                client.images.get(image)
-            except ImageNotFound:
-                archive = _archive(image)
-                name, _, tag = image.partition(":")
-                client.api.import_image_from_file(str(archive), repository=name, tag=tag)
+        try:
+            self.client.images.get(image)
+        except ImageNotFound:
+            archive = _archive(image)
+            name, _, tag = image.partition(":")
+            self.client.api.import_image_from_file(str(archive), repository=name, tag=tag)
 
     # ── containers ────────────────────────────────────────────────────────────────────────────
 
@@ -156,6 +176,11 @@ class DockerEngine:
             restart_policy={"Name": restart}, detach=True,
         )  # fmt: skip
         return held
+
+
+def _listens(path: Path) -> bool:
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 def _is_alive(pid: int) -> bool:
@@ -288,6 +313,7 @@ def shared_engine(run: Path) -> Iterator[DockerEngine]:
     try:
         yield engine
     finally:
+        engine.close()
         with _locked(run):
             mine.unlink()
             if not any(users.iterdir()):

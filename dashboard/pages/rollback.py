@@ -1,0 +1,87 @@
+"""Roll back: see what it would change, then publish an older content as a new release."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from confhub.access.policies import Verb
+from confhub.core import clock
+from confhub.core.actors import Actor
+from confhub.core.errors import ConfHubError
+from confhub.publishing import actions as publishing
+from confhub.releases import queries as releases
+from dashboard import changes, shell
+from dashboard.forms import put_errors
+from dashboard.pages.review import PublishForm
+from dashboard.pages.where import frame
+
+
+class RollbackForm(PublishForm):
+    """The reason may be left out: "Roll back to r3" says enough."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["message"].required = False
+        del self.fields["version"]  # the draft stays as it is, so its version does not matter
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@shell.page
+def rollback(
+    request: HttpRequest, who: Actor, service: str, environment: str, number: int
+) -> HttpResponse:
+    verb: Verb = "publish" if request.method == "POST" else "see"
+    scope, draft, context = frame(who, verb, service, environment, tab="releases")
+    target = releases.release_for(who, verb, scope, number)
+    head = releases.head_of(scope)
+    form = RollbackForm(
+        request.POST or None,
+        initial={"release": draft.head, "message": f"Roll back to r{number}"},
+        environment=context["environment"],
+    )
+    status = 200
+    if request.method == "POST":
+        status = 422
+        if form.is_valid():
+            try:
+                published = publishing.roll_back(
+                    scope, number=number, message=form.cleaned_data["message"],
+                    expected_release=form.cleaned_data["release"], who=who, now=clock.now(),
+                )  # fmt: skip
+            except ConfHubError as error:
+                again = request.POST.copy()
+                again["release"], again["confirm"] = str(draft.head), ""
+                form = RollbackForm(again, environment=context["environment"])
+                form.full_clean()
+                form.errors.clear()
+                put_errors(form, ConfHubError(error.detail))
+                status = error.status
+            else:
+                _say(request, published, number)
+                return redirect("live", service, environment)
+    drawn = changes.drawn(head.entries if head else {}, target.entries)
+    return render(
+        request,
+        "dashboard/rollback.html",
+        context
+        | {
+            "release": target,
+            "head": head,
+            "form": form,
+            "changes": drawn,
+            "counts": changes.counts(drawn),
+            "next_release": draft.head + 1,
+        },
+        status=status,
+    )
+
+
+def _say(request: HttpRequest, published: Any, number: int) -> None:
+    if published.created:
+        text = f"r{published.release.number} is published with the content of r{number}."
+        messages.success(request, text)
+    else:
+        messages.info(request, f"r{published.release.number} has this content already; it stays.")

@@ -1,0 +1,114 @@
+"""What templates say often: an icon, a state, an age, an environment, a snippet."""
+
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django import template
+from django.conf import settings
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django_vite.core.asset_loader import DjangoViteAssetLoader
+from django_vite.core.exceptions import DjangoViteManifestError
+
+from confhub.core import clock
+from dashboard import identity, tiles, values
+
+register = template.Library()
+
+
+@register.simple_tag
+def frontend() -> SafeString:
+    """The built script and its styles; nothing where they were not built, so that pages still work."""
+    try:
+        tags = DjangoViteAssetLoader.instance().generate_vite_asset("src/app.ts")
+    except (DjangoViteManifestError, OSError):
+        return SafeString("")
+    return SafeString(tags)  # made by django-vite from our own manifest
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """A drawing from the page's sprite; words stand beside it, so it is hidden from readers."""
+    return format_html('<svg class="icon" aria-hidden="true"><use href="#i-{}"></use></svg>', name)
+
+
+@register.simple_tag
+def environment_badge(environment: Any) -> SafeString:
+    """An environment's shape, colour and slug."""
+    shape = identity.shape_of(environment.slug, protected=environment.protected)
+    return format_html(
+        '<span class="env" data-shape="{0}"><svg aria-hidden="true"><use href="#e-{0}"></use></svg>{1}</span>',
+        shape,
+        environment.slug,
+    )
+
+
+@register.filter
+def shape(environment: Any) -> str:
+    return identity.shape_of(environment.slug, protected=environment.protected)
+
+
+@register.filter
+def ago(moment: datetime | str | None) -> SafeString:
+    """A moment as an age that keeps itself right; its time where there are no scripts."""
+    if not moment:
+        return SafeString("")
+    if isinstance(moment, str):
+        try:
+            moment = datetime.fromisoformat(moment)
+        except ValueError:  # an agent's own text
+            return SafeString("")
+    return format_html(
+        '<rel-time datetime="{}">{}</rel-time>',
+        clock.stamp(moment),
+        moment.strftime("%Y-%m-%d %H:%M:%S UTC"),
+    )
+
+
+@register.filter
+def exact_time(moment: datetime | None) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC") if moment else ""
+
+
+@register.inclusion_tag("dashboard/parts/state.html")
+def state(name: str) -> dict[str, str]:
+    """A receipt's or release's state: icon and word in its tone."""
+    tone, drawing, word = tiles.STATES[name]
+    return {"tone": tone, "icon": drawing, "word": word}
+
+
+@register.inclusion_tag("dashboard/parts/bar.html")
+def receipts_bar(counted: list[dict[str, Any]]) -> dict[str, Any]:
+    """How many instances are in which state: a bar of 100 units for the living, and all in words."""
+    total = sum(each["count"] for each in counted if each["state"] != "gone")
+    at, parts = 0.0, []
+    for each in counted:
+        width = 100 * each["count"] / total if each["state"] != "gone" else 0.0
+        parts.append(each | {"x": round(at, 3), "width": round(width, 3)})
+        at += width
+    return {"parts": parts}
+
+
+@register.filter
+def shown(value: Any) -> values.Shown:
+    return values.shown(value)
+
+
+@register.filter
+def take(held: dict[Any, Any], key: Any) -> Any:
+    """`held[key]`, or None."""
+    return held.get(key)
+
+
+@register.simple_tag
+def query(**pairs: Any) -> str:
+    """?a=1&b=2, without what is empty."""
+    return "?" + urlencode(
+        {name: value for name, value in pairs.items() if value not in ("", None)}
+    )
+
+
+@register.simple_tag
+def etcd_prefix() -> str:
+    return str(settings.ETCD_PREFIX)
