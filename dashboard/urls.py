@@ -36,6 +36,7 @@ urlpatterns: list[URLPattern] = [
     path(f"{_SCOPE}releases/<int:number>/", releases.release, name="release"),
     path(f"{_SCOPE}releases/<int:number>/rollback/", rollback.rollback, name="rollback"),
     path(f"{_SCOPE}instances/<str:instance_id>/", instance.instance, name="instance"),
+    path(f"{_SCOPE}instances/<str:instance_id>/ask/", instance.ask, name="instance-ask"),
     # Pieces of pages, drawn anew when something happens.
     path("parts/services/", services.part, name="part-services"),
     path("parts/services/<slug:service>/", service.part, name="part-service"),

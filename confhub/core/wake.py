@@ -17,6 +17,7 @@ from kombu.exceptions import KombuError
 
 log = structlog.get_logger("core")
 
+EXPIRES_S = 300  # what nobody heard for so long is done by a sweep, or was a wish of the moment
 MAX_WAITING = 1000  # distinct rings; beyond it the sweep is the faster way anyway
 
 
@@ -53,7 +54,9 @@ class _Doorbell:
                 task, queue, kwargs = next(iter(self._waiting))
                 del self._waiting[task, queue, kwargs]
             try:
-                current_app.send_task(task, kwargs=dict(kwargs), queue=queue, retry=False)
+                current_app.send_task(
+                    task, kwargs=dict(kwargs), queue=queue, retry=False, expires=EXPIRES_S
+                )
             except (KombuError, OSError) as error:
                 log.info("doorbell.unheard", task=task, error=type(error).__name__)
 

@@ -15,7 +15,7 @@ from confhub.core.errors import ConfHubError
 from confhub.events import actions as events
 from confhub.publishing.models import Publication
 from confhub.releases import actions as releases
-from confhub.releases.actions import DraftIsStale, ReleaseIsStale
+from confhub.releases.actions import DraftIsStale
 from confhub.releases.diff import diff
 from confhub.releases.entries import BadEntries, Entries, changed, check_changes
 from confhub.releases.models import Release
@@ -57,7 +57,7 @@ def publish_draft(
     """
     scope = releases.lock(scope)
     head = head_of(scope)
-    _check_expected(scope, expected_release)
+    releases.check_newest(scope, expected_release)
     draft = draft_of(scope)
     if expected_draft is not None and draft.version != expected_draft:
         raise DraftIsStale(
@@ -95,7 +95,7 @@ def publish_changes(
     check_changes(set_=set, unset=unset)
     scope = releases.lock(scope)
     head = head_of(scope)
-    _check_expected(scope, expected_release)
+    releases.check_newest(scope, expected_release)
     before = head.entries if head else {}
     missing = [key for key in unset if key not in before]
     if missing:
@@ -122,7 +122,7 @@ def roll_back(
     """
     scope = releases.lock(scope)
     head = head_of(scope)
-    _check_expected(scope, expected_release)
+    releases.check_newest(scope, expected_release)
     old = Release.objects.filter(scope=scope, number=number).first() if number < 2**31 else None
     if old is None or head is None:
         raise NotFound(f"{scope} has no release {number}.", fields={"release": "No such release."})
@@ -164,16 +164,6 @@ def _publish(
     wake.after_commit(RELAY)  # before the event, whose own bell would be sent first
     events.record("release.published", stream=scope.stream, data=data, now=now)
     return Published(release, created=True)
-
-
-def _check_expected(scope: Scope, expected: int | None) -> None:
-    if expected is not None and expected != scope.head:
-        raise ReleaseIsStale(
-            f"{scope} is at r{scope.head}, not at r{expected} as you expected. Nothing was "
-            "published. Look at what came in between and send it again.",
-            fields={"expected_release": f"The newest release is r{scope.head}."},
-            extra={"release": scope.head, "expected": expected},
-        )
 
 
 def _some(keys: Collection[str]) -> str:

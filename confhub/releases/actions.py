@@ -91,10 +91,14 @@ def discard_draft(scope: Scope, *, expected: int | None, who: Actor, now: dateti
 
 @transaction.atomic
 def rebase_draft(
-    scope: Scope, *, take_theirs: Collection[str], who: Actor, now: datetime
+    scope: Scope, *, take_theirs: Collection[str], expected_release: int, who: Actor, now: datetime
 ) -> DraftView:
-    """Put the draft on the newest release: keys in `take_theirs` as published, the others as drafted."""
+    """Put the draft on the newest release: keys in `take_theirs` as published, the others as drafted.
+
+    Raises ReleaseIsStale when the newest is not the one that was decided about.
+    """
     scope = lock(scope)
+    check_newest(scope, expected_release)
     head = head_of(scope)
     draft, rows = _opened(scope, who=who, now=now)
     draft.version += 1
@@ -160,6 +164,20 @@ def freeze(
         "release.published", who=who, target=f"{scope} r{release.number}", data=data, now=now
     )
     return release
+
+
+def check_newest(scope: Scope, expected: int | None) -> None:
+    """Raise ReleaseIsStale unless `expected` is the newest release; None expects nothing.
+
+    The caller holds the scope's lock.
+    """
+    if expected is not None and expected != scope.head:
+        raise ReleaseIsStale(
+            f"{scope} is at r{scope.head}, not at r{expected} as you expected. Nothing was "
+            "changed. Look at what came in between and send it again.",
+            fields={"expected_release": f"The newest release is r{scope.head}."},
+            extra={"release": scope.head, "expected": expected},
+        )
 
 
 def lock(scope: Scope) -> Scope:

@@ -99,8 +99,14 @@ def rebase(request: HttpRequest, who: Actor, service: str, environment: str) -> 
         messages.error(request, "Decide for each of these keys which value stays.")
         return redirect("review", service, environment)
     theirs = [key for key, side in decided.items() if side == "theirs"]
-    actions.rebase_draft(scope, take_theirs=theirs, who=who, now=clock.now())
-    messages.success(request, f"The draft now starts from r{draft.head}. Review it once more.")
+    try:
+        actions.rebase_draft(
+            scope, take_theirs=theirs, expected_release=draft.head, who=who, now=clock.now()
+        )
+    except ConfHubError as error:
+        messages.error(request, error.detail)
+    else:
+        messages.success(request, f"The draft now starts from r{draft.head}. Review it once more.")
     return redirect("review", service, environment)
 
 

@@ -125,7 +125,7 @@ def test_every_address_is_a_page_a_part_or_a_form_of_the_lists_above() -> None:
     assert named == {
         "home", "sign-in", "sign-out", "theme", "services", "environments", "service", "live",
         "config", "key", "review", "discard", "rebase", "releases", "release", "rollback",
-        "instance", "part-services", "part-service", "part-head", "part-grid", "part-config",
+        "instance", "instance-ask", "part-services", "part-service", "part-head", "part-grid", "part-config",
         "part-releases", "part-release", "part-instance",
     }  # fmt: skip
 

@@ -107,7 +107,7 @@ def test_a_key_published_under_a_draft_must_be_decided_first() -> None:
     assert caught.value.extra["overlapping"] == ["POOL"]
     assert everything() == before
 
-    rebase_draft(scope, take_theirs=["POOL"], who=BEN, now=NOON)
+    rebase_draft(scope, take_theirs=["POOL"], expected_release=2, who=BEN, now=NOON)
     actions.publish_draft(scope, message="", who=BEN, now=NOON)
     assert values(scope) == {"POOL": 20, "HOST": "db2"}
 
@@ -118,7 +118,7 @@ def test_mine_stays_when_nothing_of_theirs_is_taken() -> None:
     change_draft(scope, set={"POOL": 99}, expected=None, who=BEN, now=NOON)
     actions.publish_changes(scope, set={"POOL": 20}, unset=[], message="", who=ANN, now=NOON)
 
-    rebase_draft(scope, take_theirs=[], who=BEN, now=NOON)
+    rebase_draft(scope, take_theirs=[], expected_release=2, who=BEN, now=NOON)
     actions.publish_draft(scope, message="", who=BEN, now=NOON)
 
     assert values(scope) == {"POOL": 99}
