@@ -27,6 +27,7 @@ from docker.types import Mount
 
 from tests.parts.require import missing
 from tests.parts.servers import program, wait_until
+from watchers import processes
 
 NGINX, BUSYBOX = "confhub-test/nginx:1", "confhub-test/busybox:1"
 START_S = 40.0
@@ -115,10 +116,9 @@ class DockerEngine:
         """The daemon's process, None when it does not run."""
         try:
             pid = int(self._pid_file.read_text())
-            os.kill(pid, 0)
         except (OSError, ValueError):
             return None
-        return pid
+        return pid if _is_alive(pid) else None
 
     def halt(self) -> None:
         """As `systemctl stop docker`: its containers end, and those with a policy come with `start`."""
@@ -184,11 +184,10 @@ def _listens(path: Path) -> bool:
 
 
 def _is_alive(pid: int) -> bool:
-    try:
-        reaped, _ = os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        return Path(f"/proc/{pid}").exists()  # another test process started it
-    return reaped == 0
+    """False once it has ended, whichever test process began it and has yet to take it in."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    return processes.identify(pid) is not None
 
 
 def _unmount_below(directory: Path) -> None:

@@ -1,0 +1,303 @@
+"""How one instance comes from one release to the next: render, write, swap, tell, soak, confirm.
+
+The state is the memory of memory.py and what the directory shows; every step begins by comparing the
+two with what is wanted, so that it does not matter where an agent was killed or what it missed.
+"""
+
+import time
+
+import structlog
+
+from watchers import moments, reload
+from watchers.disk import CannotWrite, Directory, release_of
+from watchers.keeping import Keeping
+from watchers.labels import Wishes
+from watchers.memory import Memory
+from watchers.processes import Gone, Handle, NotAllowed, ProcessId
+from watchers.render import CannotRender, render
+from watchers.runtimes.base import CannotReach, Workload
+from watchers.scopes import Unusable, Wanted
+from watchers.wire.documents import ReleaseDocument
+
+log = structlog.get_logger("watchers.applying")
+SLICE_S = 0.1  # how soon a soak notices that the agent stops
+
+
+class Applying(Keeping):
+    """One instance's steps. Only its own thread calls them."""
+
+    # ── one look ──────────────────────────────────────────────────────────────────────────────
+
+    def step(self, wanted: Wanted | Unusable | None, wishes: Wishes) -> None:
+        """Bring the instance nearer to `wanted`; None says that nothing is known to be wanted."""
+        if self.memory.stage == "reverting":
+            self._revert(wishes)
+        if self.memory.stage == "reverting":
+            return
+        if isinstance(wanted, Wanted) and self._is_due(wanted.document):
+            self._begin(wanted.document, wishes)
+            return
+        if isinstance(wanted, Unusable) and wanted.release != self.memory.release:
+            self._refuse(wanted.release, "", stage="fetch", reason=wanted.reason)
+        self._carry_on(wanted.document if isinstance(wanted, Wanted) else None, wishes)
+
+    def _is_due(self, document: ReleaseDocument) -> bool:
+        """Another release than the newest tried, or that one where only this machine was in its way."""
+        memory = self.memory
+        is_new = (document.release, document.checksum) != (memory.release, memory.checksum)
+        return is_new or (memory.stage == "failed" and memory.passing)
+
+    def saw_pointer(self, release: int, epoch: str | None) -> bool:
+        """Remember how far `current` has come; False when the store is older than one seen.
+
+        A restored store leads back to releases that were left behind. ConfHub raises its pointers
+        again, so nothing is undone meanwhile. A store with another epoch is another history.
+        """
+        memory = self.memory
+        if epoch is not None and epoch != memory.epoch:
+            self.memory = memory.but(pointer_seen=release, epoch=epoch)  # kept with the next step
+            return True
+        if release < memory.pointer_seen:
+            return False
+        self.memory = memory.but(pointer_seen=release)
+        return True
+
+    def fall_back(self) -> bool:
+        """Show the last good generation, for a process that starts while etcd is away.
+
+        Where none was ever proven, the one that is there is better than not starting. False when
+        there is none. What was begun is forgotten, so that etcd, once it is back, decides anew;
+        that a release failed is not.
+        """
+        with self._around.directory() as directory:
+            good = directory.good() or directory.current()
+            if good is None:
+                return False
+            if not directory.shows(good):
+                directory.swap(good)
+                directory.settle()
+        if self.memory.stage != "failed":
+            self._keep(self.memory.but(stage="new", release=0, checksum="", generation=""))
+        return True
+
+    def try_again(self) -> None:
+        """Forget that the newest release failed."""
+        if self.memory.stage == "failed":
+            self._keep(
+                self.memory.but(stage="new", release=0, checksum="", fail_stage="", reason="")
+            )
+
+    # ── a new release ─────────────────────────────────────────────────────────────────────────
+
+    def _begin(self, document: ReleaseDocument, wishes: Wishes) -> None:
+        delivered_at = moments.stamp()
+        try:
+            files = render(document, wishes.files)
+        except CannotRender as error:
+            self._refuse_document(document, "render", str(error))
+            return
+        begun = Memory.but(
+            self.memory, stage="pending", release=document.release, checksum=document.checksum,
+            delivered_at=delivered_at, applied_at=None, confirmed_at=None, failed_at=None,
+            fail_stage="", reason="", passing=False,
+        )  # fmt: skip
+        handle, objection = self._look_at_process(wishes)
+        try:
+            with self._around.directory() as directory:
+                begun = begun.but(generation=directory.write(document.release, files))
+                if not self._has_it_already(begun, directory):
+                    if objection is not None:
+                        raise objection
+                    # Before the swap: from here on a killed agent finds what it had begun.
+                    self._keep(begun, durable=False)
+                    directory.swap(begun.generation)
+                    if handle is not None:
+                        self._reload(handle, wishes)
+                    directory.settle()
+        except reload.Vetoed as error:
+            self._refuse_document(document, "reload", str(error))
+        except NotAllowed as error:
+            self._refuse_document(document, "reload", str(error), passing=True)
+        except (CannotReach, CannotWrite) as error:
+            self._refuse_document(document, "swap", str(error), passing=True)
+        else:
+            self._tell()
+            self._save(durable=True)
+            log.info("release.delivered", instance=self._id, release=document.release,
+                     told=self.memory.stage == "soaking")  # fmt: skip
+            self._prove(wishes)
+        finally:
+            if handle is not None:
+                handle.close()
+
+    def _look_at_process(
+        self, wishes: Wishes
+    ) -> tuple[Handle | None, reload.Vetoed | NotAllowed | None]:
+        """(the process to tell, or None; why it may not be told, or None)."""
+        try:
+            return self._ready(wishes), None
+        except (reload.Vetoed, NotAllowed) as objection:
+            return None, objection
+
+    def _has_it_already(self, begun: Memory, directory: Directory) -> bool:
+        """True when the process runs this very release, so that there is nothing to tell it."""
+        workload, memory = self._around.workload(), self.memory
+        process = workload.process
+        if process is None or not directory.shows(begun.generation):
+            return False
+        told = (memory.process, memory.running, memory.running_checksum)
+        same = told == (process, begun.release, begun.checksum) or _began_with(
+            workload, process, directory, begun.generation
+        )
+        if same:
+            self.memory = begun
+            self._runs(process)
+        return same
+
+    def _reload(self, handle: Handle, wishes: Wishes) -> None:
+        """Send it, and remember at once that it was sent."""
+        try:
+            reload.send(handle, wishes.reload)
+        except Gone:
+            return  # stays pending: its successor begins with the new files
+        self._runs(handle.process)
+
+    # ── the release that it has already ───────────────────────────────────────────────────────
+
+    def _carry_on(self, document: ReleaseDocument | None, wishes: Wishes) -> None:
+        """Finish what was begun, or notice that the files or the process are other ones now."""
+        if self.memory.stage == "new" and self._around.workload().process is None:
+            return
+        try:
+            with self._around.directory() as directory:
+                self._put_right(directory, document, wishes)
+                self._meet(directory, wishes)
+        except (CannotReach, CannotWrite) as error:
+            if self.memory.stage == "pending" and document is not None:
+                self._refuse_document(document, "swap", str(error), passing=True)
+            log.warning("directory.away", instance=self._id, reason=str(error))
+        except reload.Vetoed as error:
+            self._fail("reload", str(error), wishes)
+        except NotAllowed as error:
+            self._fail("reload", str(error), wishes, passing=True)
+        self._prove(wishes)
+
+    def _put_right(
+        self, directory: Directory, document: ReleaseDocument | None, wishes: Wishes
+    ) -> None:
+        """Have the directory show the memory's generation, as it should have done all along."""
+        memory = self.memory
+        if memory.stage in ("new", "failed"):
+            return
+        generation = memory.generation
+        if document is not None:
+            try:
+                generation = directory.write(document.release, render(document, wishes.files))
+            except CannotRender:
+                return  # the labels ask for other files now, which this release does not have
+        if directory.shows(generation) or directory.read(generation) is None:
+            return
+        directory.swap(generation)
+        directory.settle()
+        if generation != memory.generation:
+            self._keep(memory.but(generation=generation))
+        log.info("files.put_right", instance=self._id, generation=generation)
+
+    def _meet(self, directory: Directory, wishes: Wishes) -> None:
+        """Get to know the process: is it the one that was told, one that began later, or neither?"""
+        workload, memory = self._around.workload(), self.memory
+        process = workload.process
+        if process is None or workload.state != "running":
+            return
+        if process == memory.process and memory.stage != "pending":
+            return  # it was told, or is known already
+        shown = directory.current()
+        began_with = shown is not None and _began_with(workload, process, directory, shown)
+        if shown != memory.generation:
+            # Nothing was tried yet, or it failed; what runs is the release before.
+            if began_with and shown is not None:
+                self._keep(memory.but(process=process, **self._known(release_of(shown))))
+            return
+        if began_with:
+            self._runs(process)
+            log.info("release.began_with", instance=self._id, release=memory.release)
+        elif memory.stage != "failed":
+            try:
+                with reload.ready(process, wishes.reload) as handle:
+                    self._reload(handle, wishes)
+            except Gone:
+                return
+        self._tell()
+
+    # ── the proof ─────────────────────────────────────────────────────────────────────────────
+
+    def _prove(self, wishes: Wishes) -> None:
+        """Confirm the release once its process, still the same one, has lived through the soak."""
+        process = self.memory.process
+        if self.memory.stage != "soaking" or process is None:
+            return
+        self._tell()
+        try:
+            with Handle(process) as handle:
+                lived = self._outlives(handle, wishes.soak_s)
+        except Gone:
+            self._ended(process, wishes)
+            return
+        if lived:
+            self._confirm()
+
+    def _outlives(self, handle: Handle, soak_s: float) -> bool:
+        """True after the soak; False when the agent stops, so that the next one soaks anew.
+
+        Raises Gone when the process ends in it.
+        """
+        until = time.monotonic() + soak_s
+        while True:
+            left_s = until - time.monotonic()
+            if handle.ended(max(0.0, min(SLICE_S, left_s))):
+                raise Gone(f"process {handle.process.pid} has ended")
+            if left_s <= SLICE_S:
+                return True
+            if self._around.stopping():
+                return False
+
+    def _confirm(self) -> None:
+        memory = self.memory
+        try:
+            with self._around.directory() as directory:
+                directory.settle(good=memory.generation)
+        except (CannotReach, CannotWrite) as error:
+            log.warning("directory.away", instance=self._id, reason=str(error))
+        self._keep(
+            memory.but(
+                stage="confirmed", confirmed_at=moments.stamp(),
+                good_release=memory.release, good_checksum=memory.checksum,
+            )
+        )  # fmt: skip
+        self._tell()
+        log.info("release.confirmed", instance=self._id, release=memory.release)
+
+    def _ended(self, process: ProcessId, wishes: Wishes) -> None:
+        """Judge a process that ended in its soak: the release's fault, or somebody's wish?"""
+        workload = self._around.changed_from(process)
+        memory = self.memory
+        earned = memory.release == memory.good_release and memory.checksum == memory.good_checksum
+        if workload.asked_to_stop or earned:
+            return
+        how = f" ({workload.ending})" if workload.ending else ""
+        self._fail(
+            "confirm",
+            f"Process {process.pid} ended{how} within {wishes.soak_s:g} s of taking release "
+            f"{memory.release}.",
+            wishes,
+        )
+
+
+def _began_with(
+    workload: Workload, process: ProcessId, directory: Directory, generation: str
+) -> bool:
+    """True when `process` certainly began while the directory showed `generation`."""
+    if workload.started_with == generation:
+        return True
+    swapped_at_ns = directory.swapped_at_ns(generation)
+    return swapped_at_ns is not None and process.started_after(swapped_at_ns)

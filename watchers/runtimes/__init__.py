@@ -1,0 +1,1 @@
+"""Where workloads run: containers of an engine, or one process that we started."""
