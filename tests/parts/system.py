@@ -189,14 +189,14 @@ class System:
 
     def run(
         self, service: str, environment: str, *command: str, name: str = "run",
-        reload: str = "signal:HUP",
+        reload: str = "signal:HUP", soak: str = "2s", settings: dict[str, str] | None = None,
     ) -> Part:  # fmt: skip
         """Start `command` under `confhub run`, as a container's first process would be."""
         part = Part(
             f"{name}-{len(self.services)}", self.directory,
             [sys.executable, "-m", "watchers.cli", "run", "--service", service,
-             "--environment", environment, "--reload", reload, "--", *command],
-            {**self.environment, "CONFHUB_STATE_DIR": str(self.directory / f"{name}-{len(self.services)}-state")},
+             "--environment", environment, "--reload", reload, "--soak", soak, "--", *command],
+            {**self.environment, **(settings or {}), "CONFHUB_STATE_DIR": str(self.directory / f"{name}-{len(self.services)}-state")},
         )  # fmt: skip
         self.services.append(part)
         part.launch()
