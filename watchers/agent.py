@@ -135,6 +135,12 @@ class Agent:
         instance = self._instance(instance_id)
         return instance is not None and instance.fall_back(timeout_s)
 
+    def await_verdict(self, instance_id: str, timeout_s: float) -> None:
+        """Return once the agent has judged the end of the instance's process."""
+        instance = self._instance(instance_id)
+        if instance is not None:
+            instance.await_verdict(timeout_s)
+
     def silence(self) -> str | None:
         """Why etcd is not heard at the moment, or None."""
         with self._lock:

@@ -4,26 +4,23 @@ The state is the memory of memory.py and what the directory shows; every step be
 two with what is wanted, so that it does not matter where an agent was killed or what it missed.
 """
 
-import time
-
 import structlog
 
 from watchers import moments, reload
 from watchers.disk import CannotWrite, Directory, release_of
-from watchers.keeping import Keeping
 from watchers.labels import Wishes
 from watchers.memory import Memory
 from watchers.processes import Gone, Handle, NotAllowed, ProcessId
+from watchers.proving import Proving
 from watchers.render import CannotRender, render
 from watchers.runtimes.base import CannotReach, Workload
 from watchers.scopes import Unusable, Wanted
 from watchers.wire.documents import ReleaseDocument
 
 log = structlog.get_logger("watchers.applying")
-SLICE_S = 0.1  # how soon a soak notices that the agent stops
 
 
-class Applying(Keeping):
+class Applying(Proving):
     """One instance's steps. Only its own thread calls them."""
 
     # ── one look ──────────────────────────────────────────────────────────────────────────────
@@ -168,6 +165,8 @@ class Applying(Keeping):
         """Finish what was begun, or notice that the files or the process are other ones now."""
         if self.memory.stage == "new" and self._around.workload().process is None:
             return
+        if self._died_unseen(wishes):
+            return
         try:
             with self._around.directory() as directory:
                 self._put_right(directory, document, wishes)
@@ -228,69 +227,6 @@ class Applying(Keeping):
             except Gone:
                 return
         self._tell()
-
-    # ── the proof ─────────────────────────────────────────────────────────────────────────────
-
-    def _prove(self, wishes: Wishes) -> None:
-        """Confirm the release once its process, still the same one, has lived through the soak."""
-        process = self.memory.process
-        if self.memory.stage != "soaking" or process is None:
-            return
-        self._tell()
-        try:
-            with Handle(process) as handle:
-                lived = self._outlives(handle, wishes.soak_s)
-        except Gone:
-            self._ended(process, wishes)
-            return
-        if lived:
-            self._confirm()
-
-    def _outlives(self, handle: Handle, soak_s: float) -> bool:
-        """True after the soak; False when the agent stops, so that the next one soaks anew.
-
-        Raises Gone when the process ends in it.
-        """
-        until = time.monotonic() + soak_s
-        while True:
-            left_s = until - time.monotonic()
-            if handle.ended(max(0.0, min(SLICE_S, left_s))):
-                raise Gone(f"process {handle.process.pid} has ended")
-            if left_s <= SLICE_S:
-                return True
-            if self._around.stopping():
-                return False
-
-    def _confirm(self) -> None:
-        memory = self.memory
-        try:
-            with self._around.directory() as directory:
-                directory.settle(good=memory.generation)
-        except (CannotReach, CannotWrite) as error:
-            log.warning("directory.away", instance=self._id, reason=str(error))
-        self._keep(
-            memory.but(
-                stage="confirmed", confirmed_at=moments.stamp(),
-                good_release=memory.release, good_checksum=memory.checksum,
-            )
-        )  # fmt: skip
-        self._tell()
-        log.info("release.confirmed", instance=self._id, release=memory.release)
-
-    def _ended(self, process: ProcessId, wishes: Wishes) -> None:
-        """Judge a process that ended in its soak: the release's fault, or somebody's wish?"""
-        workload = self._around.changed_from(process)
-        memory = self.memory
-        earned = memory.release == memory.good_release and memory.checksum == memory.good_checksum
-        if workload.asked_to_stop or earned:
-            return
-        how = f" ({workload.ending})" if workload.ending else ""
-        self._fail(
-            "confirm",
-            f"Process {process.pid} ended{how} within {wishes.soak_s:g} s of taking release "
-            f"{memory.release}.",
-            wishes,
-        )
 
 
 def _began_with(

@@ -61,6 +61,7 @@ class Instance:
         self._view: View | None = None
         self._asked: set[str] = {"look"}  # "look", "retry", "fall back"
         self._fell_back: bool | None = None
+        self._judged = workload  # as the newest finished look found it
         self._stop = False
         self._problem = ""
         self._failures = 0
@@ -103,6 +104,11 @@ class Instance:
             self._news.notify_all()
             self._news.wait_for(lambda: self._fell_back is not None, timeout_s)
             return bool(self._fell_back)
+
+    def await_verdict(self, timeout_s: float) -> None:
+        """Return once a whole look was taken at the workload after its process ended."""
+        with self._news:
+            self._news.wait_for(lambda: self._judged.lived_s is not None, timeout_s)
 
     def stop(self) -> None:
         with self._news:
@@ -162,6 +168,7 @@ class Instance:
             return asked
 
     def _look(self, asked: set[str]) -> None:
+        found = self.workload()
         try:
             if "retry" in asked:
                 self._steps.try_again()
@@ -175,6 +182,9 @@ class Instance:
         memory = self._steps.memory
         self._failures = self._failures + 1 if memory.stage == "failed" and memory.passing else 0
         self._tell()
+        with self._news:
+            self._judged = found
+            self._news.notify_all()
 
     def _answer_fall_back(self) -> None:
         try:

@@ -81,6 +81,11 @@ class Keeping:
             durable=False,
         )  # fmt: skip
 
+    def _is_earned(self) -> bool:
+        """True when this release was proven here before, so that an end now is not its fault."""
+        memory = self.memory
+        return (memory.release, memory.checksum) == (memory.good_release, memory.good_checksum)
+
     def _known(self, release: int) -> dict[str, object]:
         good = release == self.memory.good_release
         return {

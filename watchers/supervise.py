@@ -27,7 +27,8 @@ log = structlog.get_logger("watchers.supervise")
 LOOK_S = 0.05  # until the files are there; afterwards signals wake us
 ANSWER_S = 5.0  # without a word from etcd for so long, the last known good is taken
 AGAIN_S = 5.0  # how often the reason for waiting is looked into again
-SETTLE_S = 6.0  # for the verdict on a process that has just ended
+SETTLE_S = 6.0  # for the agent to end
+VERDICT_S = 3.0  # for its verdict on a process that has just ended
 
 
 @dataclass(frozen=True)
@@ -201,16 +202,19 @@ class Supervisor:
             ours = environment_of(files, generation=generation, directory=self._job.directory)
             child = Child(self._job.command, ours)
         started_at = moments.stamp()
-        if child.identity is not None:  # else it has ended already, and its code will say how
-            self._runtime.started(child.identity, generation=generation, started_at=started_at)
+        self._runtime.started(child.identity, generation=generation, started_at=started_at)
         log.info("process.started", pid=child.pid, generation=generation)
         return child
 
     def _serve(self, child: Child, signals: Signals) -> int:
+        began = time.monotonic()
         while (code := child.code()) is None:
             for number in signals.wait(1.0):
                 child.send(number)
             reap_orphans(child)
-        self._runtime.ended(child.ending, asked=child.asked_to_stop)
+        lived_s = time.monotonic() - began
+        self._runtime.ended(child.ending, asked=child.asked_to_stop, lived_s=lived_s)
         log.info("process.ended", pid=child.pid, how=child.ending)
+        # Or the next start would not know of it, and begin with the same release again.
+        self.agent.await_verdict(self._job.instance_id, VERDICT_S)
         return code

@@ -16,10 +16,10 @@ from typing import Any
 from tests.watchers.served import runtime_for
 from watchers import reload
 from watchers.agent import Agent
-from watchers.applying import Applying
 from watchers.disk import Directory
 from watchers.etcd import Etcd
 from watchers.memory import Journal
+from watchers.proving import Proving
 from watchers.wire.keyspace import Keyspace
 
 
@@ -65,8 +65,8 @@ BORDERS: dict[str, Callable[[], None]] = {
     "after the signal, before it was kept": lambda: after(reload, "send"),
     "after the signal was kept": lambda: after(Journal, "save", stage("soaking")),
     "before the directory is durable": lambda: before(Directory, "settle"),
-    "in the soak": lambda: before(Applying, "_outlives"),
-    "after the soak": lambda: after(Applying, "_outlives"),
+    "in the soak": lambda: before(Proving, "_outlives"),
+    "after the soak": lambda: after(Proving, "_outlives"),
     "before it is confirmed": lambda: before(Journal, "save", stage("confirmed")),
     "after it is confirmed": lambda: after(Journal, "save", stage("confirmed")),
 }

@@ -278,6 +278,29 @@ def test_a_container_that_dies_of_a_release_comes_back_with_the_one_before(host:
     )
 
 
+def test_a_container_that_dies_before_it_is_looked_at_comes_back_with_the_one_before(
+    host: Host,
+) -> None:
+    dies = "grep -q BAD /run/confhub/config.json && exit 3; exec /bin/handler"
+    container = host.start(command=["/bin/sh", "-c", dies], restart="always")
+    served = host.serve()
+    host.publisher.publish({"MAX": 1})
+    served.until("confirmed", 1, instance=id_of(container))
+    container.stop(timeout=2)
+
+    host.publisher.publish({"MAX": "BAD"})
+    served.until("delivered", 2, instance=id_of(container))
+    container.start()
+    status = served.until("failed", 2, instance=id_of(container))
+
+    assert status.receipt is not None
+    assert "exit code 3" in status.receipt.reason
+    wait_until(
+        lambda: (s := served.status(id_of(container))) is not None and s.running == 1,
+        what="it runs the release before",
+    )
+
+
 @pytest.mark.parametrize(
     ("labels", "without", "says"),
     [

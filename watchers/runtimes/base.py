@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from watchers.disk import Directory
@@ -30,7 +31,9 @@ class Workload:
     container: Mapping[str, Any] = field(default_factory=dict)  # as the status shows it
     health: str = ""  # the runtime's own health check; "" where none is declared
     asked_to_stop: bool = False  # somebody ended the process, so its end proves nothing
-    ending: str = ""  # how the process ended: "exit code 1"
+    ending: str = ""  # how the last process ended by itself, if badly: "exit code 1"
+    began_at: datetime | None = None  # when the last process began, by the wall clock
+    lived_s: float | None = None  # how long it lived; None while it does
     started_with: str | None = None  # the generation it began with, where its runtime knows that
     # What only its runtime understands, such as where the directory is. Not compared, because
     # two looks at the same container differ in it without anything having changed.

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import structlog
 
+from watchers import moments
 from watchers.disk import Directory
 from watchers.labels import Read, Wishes, read_labels
 from watchers.options import Options
@@ -199,7 +200,8 @@ class DockerRuntime:
             except NotHere as error:
                 problems.append(str(error))
         name = str(held.get("Name", "")).lstrip("/") or full_id[:12]
-        code = state.get("ExitCode")
+        code, began_at = state.get("ExitCode"), moments.parse(state.get("StartedAt"))
+        ended_at = moments.parse(state.get("FinishedAt"))
         return Workload(
             id=full_id[:12],
             service=read.service,
@@ -217,7 +219,11 @@ class DockerRuntime:
             },
             health=_health(state),
             asked_to_stop=full_id in self._was_asked,
-            ending=f"exit code {code}" if isinstance(code, int) and where == "stopped" else "",
+            ending=f"exit code {code}" if code and where == "stopped" else "",
+            began_at=began_at,
+            lived_s=(ended_at - began_at).total_seconds()
+            if where == "stopped" and began_at and ended_at
+            else None,
             detail=Detail(name, _mounts(held), first),
         )
 

@@ -4,7 +4,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from watchers import folders
+from watchers import folders, moments
 from watchers.disk import Directory
 from watchers.processes import ProcessId
 from watchers.runtimes.base import Beat, CannotReach, Report, Workload
@@ -28,25 +28,29 @@ class ProcessRuntime:
 
     # ── told by the supervisor ────────────────────────────────────────────────────────────────
 
-    def started(self, process: ProcessId, *, generation: str, started_at: str) -> None:
-        """The process runs, and began with `generation`."""
+    def started(self, process: ProcessId | None, *, generation: str, started_at: str) -> None:
+        """The process began with `generation`; None when it has ended before it could be looked at."""
         self._change(
             replace(
                 self._workload,
-                state="running",
+                state="running" if process is not None else "stopped",
                 process=process,
+                lived_s=None,
+                ending="",
                 started_with=generation,
                 container={**self._workload.container, "started_at": started_at},
+                began_at=moments.parse(started_at),
             )
         )
 
-    def ended(self, ending: str, *, asked: bool) -> None:
+    def ended(self, ending: str, *, asked: bool, lived_s: float) -> None:
+        """The process has ended, `ending` as in "exit code 1"; `asked`: because somebody wished it."""
         self._change(
             replace(
                 self._workload,
                 state="stopped",
                 process=None,
-                started_with=None,
+                lived_s=lived_s,
                 ending=ending,
                 asked_to_stop=asked,
             )
