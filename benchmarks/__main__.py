@@ -56,7 +56,8 @@ def _in_order(figures: dict[str, Figure]) -> dict[str, Figure]:
     """Each stage followed by its floor, then the whole and the peers, then the outages."""
     first = [
         "accepted", "floor of accepted", "in etcd", "floor of in etcd", "handled, process",
-        "handled, container", "handled, in the whole way", "floor of handled", "the whole way",
+        "handled, container", "handled, in the whole way", "floor of handled", "put to handled, process",
+        "put to handled, container", "floor of put to handled", "the whole way",
     ]  # fmt: skip
     names = [name for name in first if name in figures]
     return {

@@ -20,6 +20,8 @@ FLOORS = {
     "handled, process": "floor of handled",
     "handled, container": "floor of handled",
     "handled, in the whole way": "floor of handled",
+    "put to handled, process": "floor of put to handled",
+    "put to handled, container": "floor of put to handled",
 }
 STAGES = ("accepted", "in etcd", "handled, in the whole way")
 PEERS = ("confd -watch", "etcdctl watch", "engine kill alone")
@@ -75,13 +77,11 @@ def _sentences(figures: Mapping[str, Figure]) -> list[str]:
     sums = sum(figures[name].at(50) for name in STAGES)
     shares = ", ".join(f"{name} {100 * figures[name].at(50) / sums:.0f} %" for name in STAGES)
     found = [f"- Share of each stage of the whole way, at p50: {shares}."]
-    handled, floor = figures["handled, process"].at(50), figures["floor of handled"].at(50)
-    found.append(
-        _verdict(
-            f"*Handled* is {handled / floor:.2f} times its floor at p50; the aim is at most 2",
-            handled <= 2 * floor,
-        )
-    )
+    found += [
+        _against_floor(figures, runtime)
+        for runtime in ("process", "container")
+        if f"put to handled, {runtime}" in figures
+    ]
     for name in PEERS:
         if name in figures:
             peer = figures[name].at(50)
@@ -101,6 +101,17 @@ def _sentences(figures: Mapping[str, Figure]) -> list[str]:
                 )
             )
     return found
+
+
+def _against_floor(figures: Mapping[str, Figure], runtime: str) -> str:
+    """The floor's own way begins with a put and its event, so ours is counted from its put too."""
+    handled = figures[f"put to handled, {runtime}"].at(50)
+    floor = figures["floor of put to handled"].at(50)
+    sentence = (
+        f"*Handled*, {runtime}, from the put: {handled / floor:.2f} times its floor at p50; "
+        "the aim is at most 2"
+    )
+    return _verdict(sentence, handled <= 2 * floor)
 
 
 def _verdict(sentence: str, holds: bool) -> str:

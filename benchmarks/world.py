@@ -116,8 +116,8 @@ def _add_handled(world: World, system: System) -> None:
         settings={"ETCD_PREFIX": OWN},
     )  # fmt: skip
     bell.wait(b"r")
-    note = "pointer at a bare watcher → signal handled; process under `confhub run`"
-    world.often += [floor, Handled("handled, process", note, publisher, bell)]
+    note = "signal handled; process under `confhub run`"
+    world.often += [floor, Handled("process", note, publisher, bell)]
 
 
 def _add_engine(world: World, system: System) -> None:
@@ -181,8 +181,8 @@ def _add_served(world: World, system: System, engine: DockerEngine) -> None:
     world.stack.callback(agent.stop)
     agent.start()
     wait_until(lambda: (delivered / "current").exists(), what="the first delivery", timeout_s=30)
-    note = "pointer at a bare watcher → signal handled; container served by the host's agent"
-    world.often.append(Handled("handled, container", note, publisher, bell))
+    note = "signal handled; container served by the host's agent"
+    world.often.append(Handled("container", note, publisher, bell))
 
 
 def _container(

@@ -1,5 +1,7 @@
 """The ASGI application: pages and REST over HTTP, live pages over one WebSocket a tab."""
 
+import sys
+
 import django
 from asgiref.sync import sync_to_async
 from channels.auth import AuthMiddlewareStack
@@ -8,8 +10,9 @@ from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from confhub.env import name_settings_module
+from confhub.env import SWITCH_S, name_settings_module
 
+sys.setswitchinterval(SWITCH_S)
 name_settings_module()
 django.setup(set_prefix=False)  # loads the applications, so it comes before what imports models
 

@@ -5,12 +5,15 @@ Workers run the `threads` pool: `celery -A confhub worker --pool threads`. Two k
 of the host NAME and nothing else (CONFHUB_HOST_DUTY=true).
 """
 
+import sys
+
 from celery import Celery
 from celery.signals import setup_logging
 from kombu.transport.redis import Channel
 
-from confhub.env import name_settings_module
+from confhub.env import SWITCH_S, name_settings_module
 
+sys.setswitchinterval(SWITCH_S)
 name_settings_module()
 
 # A worker that loses Redis with a message in hand tries to put it back through the connection it

@@ -15,6 +15,11 @@ VAR_DIR = Path(os.environ.get("CONFHUB_VAR_DIR") or BASE_DIR / "var").absolute()
 _WORDS = {"true": True, "1": True, "false": False, "0": False}
 
 
+# Python lets a busy thread keep the interpreter for 5 ms while another waits; a change on its way
+# passes through several threads of each process, and waited for most of its time.
+SWITCH_S = 0.0005
+
+
 def name_settings_module() -> None:
     """Point Django at our settings unless something else was chosen, as the tests do."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "confhub.settings")

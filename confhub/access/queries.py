@@ -26,15 +26,15 @@ def token_digest(token: str) -> str:
 
 def actor_of_token(token: str, request_id: str = "") -> Actor | None:
     """The actor behind a bearer token, or None where there is no such token."""
-    held = Token.objects.select_related("user").filter(digest=token_digest(token)).first()
+    held = (
+        Token.objects.filter(digest=token_digest(token))
+        .values_list("name", "user_id", "user__is_active")
+        .first()
+    )
     if held is None:
         return None
-    return Actor(
-        name=f"token:{held.name}",
-        user_id=held.user_id,
-        active=held.user.is_active,
-        request_id=request_id,
-    )
+    name, user_id, active = held
+    return Actor(name=f"token:{name}", user_id=user_id, active=active, request_id=request_id)
 
 
 def services_for(who: Actor) -> list[Service]:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import structlog
 from asgiref.sync import async_to_sync
@@ -13,12 +13,14 @@ from redis.exceptions import RedisError
 
 from confhub.core import wake
 from confhub.core.actors import Actor
+from confhub.core.listen import rings_by_itself
 from confhub.events.kinds import KINDS
 from confhub.events.models import AuditEntry, Cursor, Event
 
 log = structlog.get_logger("events")
 
 NUDGE_LIMIT_S = 2.0  # a frozen Redis costs a worker this much, and the heartbeat brings the rows
+Happened: TypeAlias = tuple[str, str, dict[str, Any]]  # (kind, stream, data) of an event
 BATCH = 1000  # events that one transaction numbers, so that its lock is short
 
 
@@ -27,8 +29,8 @@ def record(kind: str, *, stream: str, data: dict[str, Any], now: datetime) -> No
     record_all([(kind, stream, data)], now=now)
 
 
-def record_all(happened: Sequence[tuple[str, str, dict[str, Any]]], *, now: datetime) -> None:
-    """The same for many: [(kind, stream, data), …], appended in this order."""
+def record_all(happened: Sequence[Happened], *, now: datetime) -> None:
+    """The same for many, appended in this order."""
     unknown = [kind for kind, _, _ in happened if kind not in KINDS]
     if unknown:
         raise ValueError(f"{unknown[0]!r} is not in confhub.events.kinds")
@@ -36,7 +38,7 @@ def record_all(happened: Sequence[tuple[str, str, dict[str, Any]]], *, now: date
         [Event(kind=kind, stream=stream, data=data, at=now) for kind, stream, data in happened],
         batch_size=200,
     )
-    if happened:
+    if happened and not rings_by_itself():
         wake.after_commit("confhub.events.fan_out")
 
 

@@ -12,6 +12,7 @@ from confhub.catalog.models import Scope
 from confhub.core import wake
 from confhub.core.actors import Actor
 from confhub.core.errors import ConfHubError
+from confhub.core.listen import rings_by_itself
 from confhub.events import actions as events
 from confhub.publishing.models import Publication
 from confhub.releases import actions as releases
@@ -76,10 +77,7 @@ def publish_draft(
         )
     before = head.entries if head else {}
     after = changed(before, set_=draft.set, unset=draft.unset)
-    published = _publish(scope, head, after, message=message, who=who, now=now)
-    if published.created:
-        releases.settle_draft(scope, keys=None, who=who, now=now)
-    return published
+    return _publish(scope, head, after, message=message, is_draft=True, who=who, now=now)
 
 
 @transaction.atomic
@@ -104,11 +102,7 @@ def publish_changes(
             fields={key: f"There is no key {key}." for key in missing},
         )
     after = changed(before, set_=set, unset=unset)
-    published = _publish(scope, head, after, message=message, who=who, now=now)
-    if published.created:
-        keys = [change.key for change in diff(before, after)]
-        releases.settle_draft(scope, keys=keys, who=who, now=now)
-    return published
+    return _publish(scope, head, after, message=message, who=who, now=now)
 
 
 @transaction.atomic
@@ -126,20 +120,17 @@ def roll_back(
     old = Release.objects.filter(scope=scope, number=number).first() if number < 2**31 else None
     if old is None or head is None:
         raise NotFound(f"{scope} has no release {number}.", fields={"release": "No such release."})
-    published = _publish(
+    return _publish(
         scope, head, old.entries, message=message or f"Roll back to r{number}", who=who, now=now,
         restores=number,
     )  # fmt: skip
-    if published.created:
-        keys = [change.key for change in diff(head.entries, old.entries)]
-        releases.settle_draft(scope, keys=keys, who=who, now=now)
-    return published
 
 
 def _publish(
     scope: Scope, head: Release | None, entries: Entries, *, message: str, who: Actor,
-    now: datetime, restores: int | None = None,
+    now: datetime, restores: int | None = None, is_draft: bool = False,
 ) -> Published:  # fmt: skip
+    """`is_draft`: what is published is the whole draft, which is empty then."""
     if len(message) > MAX_MESSAGE_CHARS or "\x00" in message:
         sentence = f"Write at most {MAX_MESSAGE_CHARS:,} characters, without NUL."
         raise BadEntries(f"The reason cannot be kept. {sentence}", fields={"message": sentence})
@@ -147,7 +138,8 @@ def _publish(
         raise NothingToPublish(
             f"{scope} has no key yet, so there is nothing to publish. Set one in its draft first."
         )
-    if head is not None and not diff(head.entries, entries):
+    changes = diff(head.entries if head is not None else {}, entries)
+    if head is not None and not changes:
         head.scope = scope
         return Published(head, created=False)
     release = releases.freeze(
@@ -161,8 +153,11 @@ def _publish(
         "created_at": now.isoformat(),
         "checksum": release.checksum,
     }
-    wake.after_commit(RELAY)  # before the event, whose own bell would be sent first
-    events.record("release.published", stream=scope.stream, data=data, now=now)
+    if not rings_by_itself():
+        wake.after_commit(RELAY)  # before the event, whose own bell would be sent first
+    keys = None if is_draft else [change.key for change in changes]
+    settled = releases.settle_draft(scope, keys=keys, who=who, now=now)
+    events.record_all([("release.published", scope.stream, data), settled], now=now)
     return Published(release, created=True)
 
 

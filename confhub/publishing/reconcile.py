@@ -49,7 +49,7 @@ def reconcile(*, now: datetime, adopt: bool = False) -> Report:
     Store.objects.filter(pk=1).update(reconciled_at=now)
     if repaired:
         log.warning("store.repaired", scopes=len(repaired), first=repaired[0])
-        wake.after_commit("confhub.publishing.relay")
+        wake.after_commit("confhub.publishing.relay")  # on PostgreSQL rung already, and harmless
     return Report(checked, repaired)
 
 

@@ -16,8 +16,8 @@ from django.db.models import F, Q
 
 from confhub.core import clock
 from confhub.events import actions as events
+from confhub.publishing import behind, store
 from confhub.publishing import epoch as epochs
-from confhub.publishing import store
 from confhub.publishing.epoch import ForeignStore
 from confhub.publishing.models import Publication
 from confhub.releases.entries import Entries
@@ -64,12 +64,18 @@ def relay_waiting(*, now: datetime) -> int:
 
 def _claim_due(*, now: datetime) -> list[_Claim]:
     free = Q(held_until=None) | Q(held_until__lt=now)
-    due = Publication.objects.filter(free, state=Publication.State.WAITING, next_try_at__lte=now)
-    ids = list(due.order_by("id").values_list("id", flat=True)[:BATCH])
-    if not ids:
-        return []
+    due = Publication.objects.filter(
+        # A fresh one is due whatever the clock of the process that made it says.
+        free,
+        Q(tries=0) | Q(next_try_at__lte=now),
+        state=Publication.State.WAITING,
+    )
     token = uuid.uuid4().hex
-    due.filter(id__in=ids).update(held_by=token, held_until=now + HOLD, tries=F("tries") + 1)
+    oldest = due.order_by("id").values("id")[:BATCH]
+    if not due.filter(id__in=oldest).update(
+        held_by=token, held_until=now + HOLD, tries=F("tries") + 1
+    ):
+        return []
     held = (
         Publication.objects.filter(held_by=token, state=Publication.State.WAITING)
         .select_related("release__scope__service", "release__scope__environment")
@@ -85,16 +91,20 @@ def _claim_due(*, now: datetime) -> list[_Claim]:
 def _relay(claim: _Claim, *, now: datetime) -> int:
     """Write the newest of one scope's publications; return 1 where the pointer was moved."""
     newest = claim.newest
-    last = _last_written(newest)
-    before = _entries_behind(claim, last)
-    pointer_revision = last.revision if last is not None and last.revision else 0
+    known = behind.known_of(newest)
+    pointer_revision, epoch = known.revision, known.epoch
+    # A large release is written in several transactions, and an earlier try may have ended between
+    # two of them: then what stands under `keys/` is read.
+    tried_before = any(publication.tries > 1 for publication in claim.publications)
+    before = None if tried_before else known.entries
     older = _older(claim, before)
-    epoch = epochs.known().epoch
+    behind.forget(newest)  # until this write is known to have moved the pointer
     for _ in range(FENCED_TRIES):
         moved, here = store.write(
             newest, older=older, before=before, pointer_revision=pointer_revision, epoch=epoch
         )
         if moved:
+            behind.remember(newest, revision=here.store_revision, epoch=epoch)
             _settle(claim, revision=here.store_revision, now=clock.now())
             epochs.saw(here.store_revision)
             store.prune(newest)
@@ -111,28 +121,6 @@ def _relay(claim: _Claim, *, now: datetime) -> int:
         older = _older(claim, before)
     _put_off(claim, None, now=clock.now())
     return 0
-
-
-def _last_written(newest: Release) -> Publication | None:
-    """The publication whose write moved the pointer last, as far as this database knows."""
-    return (
-        Publication.objects.filter(
-            release__scope=newest.scope_id, release__number__lt=newest.number,
-            state=Publication.State.WRITTEN, revision__isnull=False,
-        )
-        .select_related("release")
-        .order_by("-release__number")
-        .first()
-    )  # fmt: skip
-
-
-def _entries_behind(claim: _Claim, last: Publication | None) -> Entries | None:
-    """The entries that stand under `keys/`, or None where that is not certain: a large release is
-    written in several transactions, and an earlier try may have ended between two of them."""
-    tried_before = any(publication.tries > 1 for publication in claim.publications)
-    if tried_before:
-        return None
-    return last.release.entries if last is not None else {}
 
 
 def _older(claim: _Claim, before: Entries | None) -> Sequence[Release]:

@@ -6,11 +6,13 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
 from confhub.catalog.models import Scope
 from confhub.core.actors import Actor
 from confhub.core.errors import ConfHubError
 from confhub.events import actions as events
+from confhub.events.actions import Happened
 from confhub.releases.diff import same
 from confhub.releases.entries import BadEntries, Entries, changed, check_changes, check_whole
 from confhub.releases.models import Draft, DraftChange, Release
@@ -47,8 +49,8 @@ def change_draft(
     scope = lock(scope)
     head = head_of(scope)
     entries = head.entries if head else {}
-    draft, rows = _opened(scope, who=who, now=now)
     touched = {*set, *unset, *revert}
+    draft, rows = _opened(scope, keys=touched, who=who, now=now)
     if expected is not None:
         _refuse_moved(scope, rows, entries, touched, yours=set, expected=expected, draft=draft)
     _refuse_unknown(scope, revert=revert, unset=unset, rows=rows, entries=entries)
@@ -71,7 +73,7 @@ def discard_draft(scope: Scope, *, expected: int | None, who: Actor, now: dateti
     """Put every key back as it is in the newest release. Raises DraftIsStale after `expected`."""
     scope = lock(scope)
     head = head_of(scope)
-    draft, rows = _opened(scope, who=who, now=now)
+    draft, rows = _opened(scope, keys=(), who=who, now=now)
     open_rows = {key: row for key, row in rows.items() if is_change(row)}
     if expected is not None:
         entries = head.entries if head else {}
@@ -100,7 +102,7 @@ def rebase_draft(
     scope = lock(scope)
     check_newest(scope, expected_release)
     head = head_of(scope)
-    draft, rows = _opened(scope, who=who, now=now)
+    draft, rows = _opened(scope, keys=take_theirs, who=who, now=now)
     draft.version += 1
     draft.base = scope.head
     given_up = [rows[key] for key in take_theirs if key in rows and is_change(rows[key])]
@@ -112,11 +114,15 @@ def rebase_draft(
     return view_of(draft, head)
 
 
-def settle_draft(scope: Scope, *, keys: Collection[str] | None, who: Actor, now: datetime) -> None:
+def settle_draft(
+    scope: Scope, *, keys: Collection[str] | None, who: Actor, now: datetime
+) -> Happened:
     """After a release: put back the draft's published `keys` (None: all of them), and let pages
     that were drawn before it know which keys have moved. The caller holds the scope's lock.
+
+    Returns the event of it, for the caller to record together with its own.
     """
-    draft, rows = _opened(scope, who=who, now=now)
+    draft, rows = _opened(scope, keys=keys or (), who=who, now=now)
     draft.version += 1
     if keys is None:
         # The rows keep their versions: who saw the key as it was published saw its newest value.
@@ -131,7 +137,7 @@ def settle_draft(scope: Scope, *, keys: Collection[str] | None, who: Actor, now:
         if not any(is_change(row) for row in rows.values()):
             draft.base = scope.head
     _touch(draft, who=who, now=now)
-    _tell(scope, draft, keys=keys or rows, who=who, now=now)
+    return _changed(scope, draft, keys=keys or rows, who=who)
 
 
 def freeze(
@@ -145,7 +151,7 @@ def freeze(
     """
     check_whole(entries, max_bytes=settings.CONFHUB_MAX_RELEASE_BYTES)
     scope.head += 1
-    scope.save(update_fields=["head"])
+    Scope.objects.filter(pk=scope.pk).update(head=scope.head)
     release = Release.objects.create(
         scope=scope,
         number=scope.head,
@@ -181,20 +187,29 @@ def check_newest(scope: Scope, expected: int | None) -> None:
 
 
 def lock(scope: Scope) -> Scope:
-    """The scope's row, locked until the transaction ends, as it is now."""
-    return (
-        Scope.objects.select_for_update(of=("self",))
-        .select_related("service", "environment")
-        .get(pk=scope.pk)
-    )
+    """The scope with its row locked until the transaction ends, and its head as it is now.
+
+    Raises Scope.DoesNotExist where it was removed meanwhile.
+    """
+    locked = Scope.objects.select_for_update().values_list("head", flat=True)
+    scope.head = locked.get(pk=scope.pk)
+    return scope
 
 
-def _opened(scope: Scope, *, who: Actor, now: datetime) -> tuple[Draft, dict[str, DraftChange]]:
-    draft, _ = Draft.objects.get_or_create(
-        scope=scope,
-        defaults={"base": scope.head, "version": 0, "updated_at": now, "updated_by": who.name},
-    )
-    rows = {row.key: row for row in DraftChange.objects.filter(draft=draft)}
+def _opened(
+    scope: Scope, *, keys: Collection[str], who: Actor, now: datetime
+) -> tuple[Draft, dict[str, DraftChange]]:
+    """The draft, and the rows of all it changes and of `keys`; not of every key ever touched."""
+    wanted = Q(key__in=keys) | Q(removed=True) | ~Q(entry={})
+    found = DraftChange.objects.filter(wanted, draft__scope=scope).select_related("draft")
+    rows = {row.key: row for row in found}
+    if rows:
+        draft = next(iter(rows.values())).draft
+    else:
+        draft, _ = Draft.objects.get_or_create(
+            scope=scope,
+            defaults={"base": scope.head, "version": 0, "updated_at": now, "updated_by": who.name},
+        )
     if not any(is_change(row) for row in rows.values()):
         draft.base = scope.head  # an empty draft stands on the newest release by itself
     return draft, rows
@@ -232,9 +247,13 @@ def _save(rows: Iterable[DraftChange]) -> None:
     )
 
 
-def _tell(scope: Scope, draft: Draft, *, keys: Collection[str], who: Actor, now: datetime) -> None:
+def _changed(scope: Scope, draft: Draft, *, keys: Collection[str], who: Actor) -> Happened:
     data = {"version": draft.version, "keys": sorted(keys)[:100], "by": who.name}
-    events.record("draft.changed", stream=scope.stream, data=data, now=now)
+    return "draft.changed", scope.stream, data
+
+
+def _tell(scope: Scope, draft: Draft, *, keys: Collection[str], who: Actor, now: datetime) -> None:
+    events.record_all([_changed(scope, draft, keys=keys, who=who)], now=now)
 
 
 def _refuse_moved(

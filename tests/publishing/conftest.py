@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from confhub.publishing import store
+from confhub.publishing import behind, store
 from tests.parts.servers import EtcdServer
 from watchers.wire.keyspace import Keyspace
 
@@ -18,6 +18,7 @@ def use_store(settings, prefix: str) -> Iterator[Callable[[EtcdServer], Keyspace
         settings.ETCD_PREFIX = prefix
         store.connection.cache_clear()
         store.keyspace.cache_clear()
+        behind.forget_all()
         return store.keyspace()
 
     yield use
