@@ -18,6 +18,7 @@ from watchers.scopes import Unusable, Wanted
 from watchers.wire.documents import ReleaseDocument
 
 log = structlog.get_logger("watchers.applying")
+FIRST_S = 5.0  # an entrypoint that waited for its files starts its program within this
 
 
 class Applying(Proving):
@@ -99,11 +100,13 @@ class Applying(Proving):
             fail_stage="", reason="", passing=False,
         )  # fmt: skip
         handle, objection = self._look_at_process(wishes)
+        unproven = False  # no generation here has ever passed its soak
         try:
             with self._around.directory() as directory:
                 begun = begun.but(generation=directory.write(document.release, files))
                 if not self._has_it_already(begun, directory):
-                    if objection is not None:
+                    unproven = directory.good() is None
+                    if objection is not None and not _may_wait(objection, begun, directory):
                         raise objection
                     # Before the swap: from here on a killed agent finds what it had begun.
                     self._keep(begun, durable=False)
@@ -112,7 +115,7 @@ class Applying(Proving):
                         self._reload(handle, wishes)
                     directory.settle()
         except reload.Vetoed as error:
-            self._refuse_document(document, "reload", str(error))
+            self._refuse_document(document, "reload", str(error), passing=unproven)
         except NotAllowed as error:
             self._refuse_document(document, "reload", str(error), passing=True)
         except (CannotReach, CannotWrite) as error:
@@ -122,7 +125,10 @@ class Applying(Proving):
             self._save(durable=True)
             log.info("release.delivered", instance=self._id, release=document.release,
                      told=self.memory.stage == "soaking")  # fmt: skip
-            self._prove(wishes)
+            if objection is None:
+                self._prove(wishes)
+            else:
+                self._carry_on(document, wishes)
         finally:
             if handle is not None:
                 handle.close()
@@ -167,8 +173,10 @@ class Applying(Proving):
             return
         if self._died_unseen(wishes):
             return
+        unproven = False
         try:
             with self._around.directory() as directory:
+                unproven = directory.good() is None
                 self._put_right(directory, document, wishes)
                 self._meet(directory, wishes)
         except (CannotReach, CannotWrite) as error:
@@ -176,7 +184,7 @@ class Applying(Proving):
                 self._refuse_document(document, "swap", str(error), passing=True)
             log.warning("directory.away", instance=self._id, reason=str(error))
         except reload.Vetoed as error:
-            self._fail("reload", str(error), wishes)
+            self._fail("reload", str(error), wishes, passing=unproven)
         except NotAllowed as error:
             self._fail("reload", str(error), wishes, passing=True)
         self._prove(wishes)
@@ -221,12 +229,20 @@ class Applying(Proving):
             self._runs(process)
             log.info("release.began_with", instance=self._id, release=memory.release)
         elif memory.stage != "failed":
+            patience_s = FIRST_S if directory.good() is None else 0.0
             try:
-                with reload.ready(process, wishes.reload) as handle:
+                with reload.ready(process, wishes.reload, patience_s=patience_s) as handle:
                     self._reload(handle, wishes)
             except Gone:
                 return
         self._tell()
+
+
+def _may_wait(objection: reload.Vetoed | NotAllowed, begun: Memory, directory: Directory) -> bool:
+    """True where the process may be one that waits for its first configuration: an entrypoint that
+    starts its program, with its handlers, once the files are there. Nothing is replaced then."""
+    unproven = isinstance(objection, reload.Vetoed) and directory.good() is None
+    return unproven and not directory.shows(begun.generation)
 
 
 def _began_with(

@@ -14,17 +14,18 @@ class Vetoed(Exception):
     """The signal would end the process or be lost, so it is not sent. The text says why."""
 
 
-def ready(process: ProcessId, reload: Reload) -> Handle:
+def ready(process: ProcessId, reload: Reload, *, patience_s: float = 0.0) -> Handle:
     """A handle on exactly `process`, once it is known that the reload may be sent.
 
-    Raises Gone when it has ended, NotAllowed when this user may not signal it, Vetoed when it has
-    no handler. Nothing is sent.
+    Waits `patience_s` for a handler, and at least until the process is no longer young. Raises
+    Gone when it has ended, NotAllowed when this user may not signal it, Vetoed when it has no
+    handler. Nothing is sent.
     """
     handle = Handle(process)
     try:
         if reload.signal is not None:
             handle.send(0)
-            _need_handler(handle, reload)
+            _need_handler(handle, reload, until=time.monotonic() + patience_s)
     except BaseException:
         handle.close()
         raise
@@ -39,13 +40,13 @@ def send(handle: Handle, reload: Reload) -> None:
         raise Gone(f"process {handle.process.pid} has ended")
 
 
-def _need_handler(handle: Handle, reload: Reload) -> None:
+def _need_handler(handle: Handle, reload: Reload, *, until: float) -> None:
     process, number = handle.process, reload.signal
     assert number is not None  # noqa: S101  # the caller looked
     while not processes.catches(process.pid, number):
         if handle.ended():
             raise Gone(f"process {process.pid} has ended")
-        if processes.uptime_s(process) > YOUNG_S:
+        if processes.uptime_s(process) > YOUNG_S and time.monotonic() >= until:
             name = number.name.removeprefix("SIG")
             raise Vetoed(
                 f"Process {process.pid} has no handler for {name}, so the signal was not sent: it "

@@ -59,7 +59,7 @@ def container(engine: DockerEngine, tmp_path: Path) -> Iterator[Container]:
     """nginx with ConfHub's labels. It waits for its first configuration, as its image would."""
     folder = tmp_path / "delivered"
     folder.mkdir()
-    waits = "trap : HUP; until [ -e /run/confhub/nginx.conf ]; do sleep 0.1; done; exec nginx -c /run/confhub/nginx.conf"
+    waits = "until [ -e /run/confhub/nginx.conf ]; do sleep 0.1; done; exec nginx -c /run/confhub/nginx.conf"
     held = engine.run(
         NGINX, ["/bin/sh", "-c", waits], name="edge-1", folder=folder, network="host",
         labels={

@@ -25,6 +25,7 @@ from tests.parts.publisher import Publisher
 from tests.parts.require import missing
 from tests.parts.servers import free_port, wait_until
 from tests.watchers.served import ROOT, Served, status_of
+from watchers.reload import YOUNG_S
 from watchers.runtimes.docker import DockerRuntime
 
 pytestmark = pytest.mark.docker
@@ -276,6 +277,21 @@ def test_a_container_that_dies_of_a_release_comes_back_with_the_one_before(host:
         lambda: (s := served.status(id_of(container))) is not None and s.running == 1,
         what="the new process runs the release before",
     )
+
+
+def test_an_entrypoint_that_waits_for_its_first_files_gets_them(host: Host) -> None:
+    waits = "until [ -e /run/confhub/config.json ]; do sleep 0.1; done; exec /bin/handler"
+    container = host.start(command=["/bin/sh", "-c", waits])
+    before, began = started_at(container), time.monotonic()
+    served = host.serve()
+    # Older than a process that may still be installing its handlers.
+    wait_until(lambda: time.monotonic() > began + YOUNG_S + 0.5, what="a process that is not young")
+
+    host.publisher.publish({"MAX": 1})
+    status = served.until("confirmed", 1, instance=id_of(container))
+
+    assert status.pid == before[1]
+    assert started_at(container) == before
 
 
 def test_a_container_that_dies_before_it_is_looked_at_comes_back_with_the_one_before(
