@@ -247,6 +247,38 @@ def test_redis_frozen_then_killed_costs_a_delay_and_nothing_else(
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(300)
+def test_etcd_killed_then_wiped_and_a_worker_killed_leave_the_open_page_right(
+    browser: Browser, own_system: System, tmp_path: Path
+) -> None:
+    service = "billing"
+    own_system.call("POST", "/services", {"slug": service})
+    own_system.publish(service, "dev", {"A": 1})
+    own_system.run(service, "dev", sys.executable, "-c", SLEEPS)
+    state = signed_in_state(browser, own_system, tmp_path / "state.json")
+    with a_tab(browser, own_system, storage_state=state) as tab:
+        tab.open(f"/services/{service}/dev/")
+        confirmed(tab, "r1", timeout_s=30)
+
+        own_system.etcd.kill()
+        number = own_system.publish(service, "dev", {"A": 2})
+        expect(tab.page.locator(".release-head")).to_contain_text(f"r{number}", timeout=8_000)
+        assert tab.page.locator('.tile[data-state="confirmed"]').count() == 0, "it is not there yet"
+        own_system.etcd.start()
+        confirmed(tab, "r2", timeout_s=60)
+
+        own_system.etcd.wipe()
+        own_system.etcd.start()
+        own_system.publish(service, "dev", {"A": 3})
+        confirmed(tab, "r3", timeout_s=90)
+
+        own_system.worker.kill()
+        own_system.publish(service, "dev", {"A": 4})
+        own_system.worker.start()
+        confirmed(tab, "r4", timeout_s=60)
+
+
+@pytest.mark.faults
 def test_a_web_process_killed_and_started_again_is_found_again(
     browser: Browser, own_system: System, tmp_path: Path
 ) -> None:

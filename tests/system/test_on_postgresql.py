@@ -13,7 +13,17 @@ from tests.parts.postgres import PostgresServer
 from tests.parts.require import missing
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("access", "api", "catalog", "dashboard", "events", "fleet", "publishing", "releases")
+FOLDERS = (
+    "access",
+    "api",
+    "catalog",
+    "core",
+    "dashboard",
+    "events",
+    "fleet",
+    "publishing",
+    "releases",
+)
 
 pytestmark = pytest.mark.postgres
 
