@@ -1,6 +1,7 @@
 """Everything that is measured, standing: ConfHub on PostgreSQL, workloads, floors, and peers on an engine."""
 
 import secrets
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -137,6 +138,14 @@ def _add_engine(world: World, system: System) -> None:
     note = "request to the engine → signal handled; the least of every tool that signals so"
     world.seldom.append(Peer("engine kill alone", note, lambda: kill.hup("engine"), bell))
 
+    _add_etcdctl(world, engine, endpoint, put)
+    _add_confd(world, engine, endpoint, put)
+
+
+def _add_etcdctl(world: World, engine: DockerEngine, endpoint: str, put: RawPut) -> None:
+    if shutil.which("etcdctl") is None or shutil.which("docker") is None:
+        world.absent.append("etcdctl watch: no etcdctl or no docker command on PATH")
+        return
     key = "/bench-peers/etcdctl"
     bell = _container(world, engine, "etcdctl")
     world.stack.enter_context(
@@ -147,6 +156,8 @@ def _add_engine(world: World, system: System) -> None:
         Peer("etcdctl watch", note, lambda: put.put(key, secrets.token_bytes(20)), bell)
     )
 
+
+def _add_confd(world: World, engine: DockerEngine, endpoint: str, put: RawPut) -> None:
     binary = peers.confd_binary()
     if binary is None:
         world.absent.append("confd: no binary on PATH, and CONFD names none")
