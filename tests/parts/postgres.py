@@ -4,6 +4,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from tests.parts.servers import Server, wait_until
@@ -28,8 +29,12 @@ class PostgresServer(Server):
     name = "postgresql"
 
     def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
         self._as_user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+        if self._as_user is not None:
+            # Not below pytest's directory: every run of pytest closes that to all but its user.
+            directory = Path(tempfile.mkdtemp(prefix="confhub-postgres-"))
+            os.chown(directory, self._as_user.pw_uid, self._as_user.pw_gid)
+        super().__init__(directory)
 
     @property
     def url(self) -> str:
@@ -51,13 +56,13 @@ class PostgresServer(Server):
         wait_until(lambda: self._sql("SELECT 1") == 0, what="PostgreSQL answers")
         self._sql("CREATE DATABASE confhub OWNER confhub", database="postgres")
 
-    def _make(self) -> None:
+    def stop(self) -> None:
+        """End it; what root put aside for it is removed."""
+        super().stop()
         if self._as_user is not None:
-            for folder in [self.directory, *self.directory.parents]:
-                if folder == Path("/") or folder.stat().st_mode & 0o001:
-                    continue
-                folder.chmod(folder.stat().st_mode | 0o011)  # so that `nobody` may walk down to it
-            os.chown(self.directory, self._as_user.pw_uid, self._as_user.pw_gid)
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _make(self) -> None:
         subprocess.run(
             [*self._prefix(), binary("initdb") or "initdb", "-D", str(self.directory / "data"),
              "-U", "confhub", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8"],
