@@ -4,20 +4,11 @@ import threading
 import time
 
 import pytest
-from django.db import connection
 
 from confhub.core.listen import DatabaseBell
 from confhub.publishing.steps import EVENTS, OUTBOX
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def bell():
-    with DatabaseBell(OUTBOX, EVENTS) as held:
-        assert held.wait(threading.Event(), 0.6) == {OUTBOX, EVENTS}  # it listens from here on
-        yield held
-    connection.close()
 
 
 def test_a_lost_bell_costs_the_wait_and_nothing_else(bell: DatabaseBell) -> None:
