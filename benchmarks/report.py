@@ -20,11 +20,13 @@ FLOORS = {
     "handled, process": "floor of handled",
     "handled, container": "floor of handled",
     "handled, in the whole way": "floor of handled",
+    "handled, in the whole way, container": "floor of handled",
     "put to handled, process": "floor of put to handled",
     "put to handled, container": "floor of put to handled",
 }
 STAGES = ("accepted", "in etcd", "handled, in the whole way")
-PEERS = ("confd -watch", "etcdctl watch", "engine kill alone")
+PEERS = ("confd -watch", "etcdctl watch")
+WAYS = ("the whole way", "the whole way, container")
 
 
 def write(folder: Path, figures: Mapping[str, Figure], absent: list[str], rounds: int) -> str:
@@ -56,7 +58,7 @@ def table(figures: Mapping[str, Figure], absent: list[str], machine: Mapping[str
         "",
         (
             f"{machine['cores']} cores, Python {machine['python']}, etcd {machine['etcd']}, PostgreSQL "
-            f"{machine['postgresql']}; {rounds} rounds, every variant once in each, the peers in every fifth. "
+            f"{machine['postgresql']}; {rounds} rounds, every variant once in each in another order, the peers in every fifth. "
             "Milliseconds."
         ),
         "",
@@ -73,7 +75,6 @@ def table(figures: Mapping[str, Figure], absent: list[str], machine: Mapping[str
 
 
 def _sentences(figures: Mapping[str, Figure]) -> list[str]:
-    whole = figures["the whole way"]
     sums = sum(figures[name].at(50) for name in STAGES)
     shares = ", ".join(f"{name} {100 * figures[name].at(50) / sums:.0f} %" for name in STAGES)
     found = [f"- Share of each stage of the whole way, at p50: {shares}."]
@@ -82,16 +83,12 @@ def _sentences(figures: Mapping[str, Figure]) -> list[str]:
         for runtime in ("process", "container")
         if f"put to handled, {runtime}" in figures
     ]
-    for name in PEERS:
-        if name in figures:
-            peer = figures[name].at(50)
-            found.append(
-                _verdict(
-                    f"The whole way, {whole.at(50):.1f} ms from the publish request, beside {name}, "
-                    f"{peer:.1f} ms from its put",
-                    whole.at(50) < peer,
-                )
-            )
+    found += [
+        _beside_peer(figures[way], figures[peer])
+        for way in WAYS
+        for peer in PEERS
+        if way in figures and peer in figures
+    ]
     for name, figure in figures.items():
         if name.startswith("accepted, "):
             worst = figure.at(99)
@@ -103,13 +100,27 @@ def _sentences(figures: Mapping[str, Figure]) -> list[str]:
     return found
 
 
+def _beside_peer(way: Figure, peer: Figure) -> str:
+    ours, theirs = way.at(50), peer.at(50)
+    sentence = (
+        f"{way.name[0].upper()}{way.name[1:]}, {ours:.1f} ms from the publish request, beside "
+        f"{peer.name}, {theirs:.1f} ms from its put"
+    )
+    return _verdict(sentence, ours < theirs)
+
+
 def _against_floor(figures: Mapping[str, Figure], runtime: str) -> str:
-    """The floor's own way begins with a put and its event, so ours is counted from its put too."""
+    """The floor's own way begins with a put and its event, so ours is counted from its put too.
+
+    Counted from the event on, both lose the put that they share, so the ratio is the harder one: it
+    is said beside.
+    """
     handled = figures[f"put to handled, {runtime}"].at(50)
     floor = figures["floor of put to handled"].at(50)
+    shorter = figures[f"handled, {runtime}"].at(50) / figures["floor of handled"].at(50)
     sentence = (
-        f"*Handled*, {runtime}, from the put: {handled / floor:.2f} times its floor at p50; "
-        "the aim is at most 2"
+        f"*Handled*, {runtime}, from the put: {handled / floor:.2f} times its floor at p50 (from the "
+        f"event on, without the put that both share: {shorter:.2f} times); the aim is at most 2"
     )
     return _verdict(sentence, handled <= 2 * floor)
 

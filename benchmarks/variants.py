@@ -38,22 +38,26 @@ def values() -> dict[str, object]:
 
 
 class WholeWay:
-    """A publish request over HTTP until the process under `confhub run` has handled its signal."""
+    """A publish request over HTTP until the workload, a process or a container, has handled its signal."""
 
-    def __init__(self, system: System, bell: Bell) -> None:
-        self._url = f"{system.url}/api/v1/services/{SERVICE}/environments/{ENVIRONMENT}/releases"
+    def __init__(
+        self, system: System, bell: Bell, *, service: str = SERVICE, runtime: str = ""
+    ) -> None:
+        self._url = f"{system.url}/api/v1/services/{service}/environments/{ENVIRONMENT}/releases"
         self._client = httpx.Client(headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30)
         self._bell = bell
-        self._watch = RawWatch(system.etcd.endpoint, f"{system.prefix}/{ENVIRONMENT}/{SERVICE}/")
+        self._watch = RawWatch(system.etcd.endpoint, f"{system.prefix}/{ENVIRONMENT}/{service}/")
         self.accepted = Figure("accepted", "publish request sent → answered; PostgreSQL, uvicorn")
         self.in_etcd = Figure(
             "in etcd", "answered (committed just before) → pointer at a bare watcher"
         )
-        self.handled = Figure(
-            "handled, in the whole way", "pointer at a bare watcher → signal handled"
-        )
-        self.whole = Figure("the whole way", "publish request sent → signal handled")
-        self.figures = [self.accepted, self.in_etcd, self.handled, self.whole]
+        what = ", ".join(("handled, in the whole way", *([runtime] if runtime else [])))
+        self.handled = Figure(what, "pointer at a bare watcher → signal handled")
+        what = ", ".join(("the whole way", *([runtime] if runtime else [])))
+        self.whole = Figure(what, "publish request sent → signal handled")
+        # The server's stages are the same whoever watches, so they are counted once.
+        server = [] if runtime else [self.accepted, self.in_etcd]
+        self.figures = [*server, self.handled, self.whole]
 
     def once(self) -> None:
         self._watch.forget()

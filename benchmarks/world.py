@@ -33,6 +33,7 @@ from tests.parts.servers import Server, wait_until
 from tests.parts.system import HOST, Part, System
 
 OWN = "/bench"  # the prefix of what the harness itself publishes
+BOXED, FED = "boxed", "fed"  # services in containers: through ConfHub, and from the harness
 
 
 class Bare(Part):
@@ -175,25 +176,37 @@ def _add_confd(world: World, engine: DockerEngine, endpoint: str, put: RawPut) -
 
 
 def _add_served(world: World, system: System, engine: DockerEngine) -> None:
-    publisher = Publisher(system.etcd.endpoint, OWN, "boxed", ENVIRONMENT)
+    """Two containers of one agent: one is published to by ConfHub, the other by the harness."""
+    system.call("POST", "/services", {"slug": BOXED})
+    system.publish(BOXED, ENVIRONMENT, values())
+    publisher = Publisher(system.etcd.endpoint, system.prefix, FED, ENVIRONMENT)
     publisher.publish(values())  # type: ignore[arg-type]  # text values are JSON
-    delivered = world.folder / "delivered"
-    delivered.mkdir()
-    labels = {
-        "confhub.service": "boxed", "confhub.environment": ENVIRONMENT, "confhub.files": "json,env",
-        "confhub.reload": "signal:HUP", "confhub.soak": "10ms",
-    }  # fmt: skip
-    bell = _container(world, engine, "boxed", labels=labels, delivered=delivered)
+    bells = {name: _labelled(world, engine, name) for name in (BOXED, FED)}
     agent = Part(
         "agent", world.folder, [sys.executable, "-m", "watchers.cli", "agent"],
-        {**system.environment, "ETCD_PREFIX": OWN, "DOCKER_HOST": engine.address, "CONFHUB_HOST": HOST,
+        {**system.environment, "DOCKER_HOST": engine.address, "CONFHUB_HOST": HOST,
          "CONFHUB_STATE_DIR": str(world.folder / "agent-state")},
     )  # fmt: skip
     world.stack.callback(agent.stop)
     agent.start()
-    wait_until(lambda: (delivered / "current").exists(), what="the first delivery", timeout_s=30)
+    for name in bells:
+        first = world.folder / "delivered" / name / "current"
+        wait_until(first.exists, what=f"the first delivery to {name}", timeout_s=30)
     note = "signal handled; container served by the host's agent"
-    world.often.append(Handled("container", note, publisher, bell))
+    world.often += [
+        Handled("container", note, publisher, bells[FED]),
+        WholeWay(system, bells[BOXED], service=BOXED, runtime="container"),
+    ]
+
+
+def _labelled(world: World, engine: DockerEngine, service: str) -> Bell:
+    delivered = world.folder / "delivered" / service
+    delivered.mkdir(parents=True)
+    labels = {
+        "confhub.service": service, "confhub.environment": ENVIRONMENT, "confhub.files": "json,env",
+        "confhub.reload": "signal:HUP", "confhub.soak": "10ms",
+    }  # fmt: skip
+    return _container(world, engine, service, labels=labels, delivered=delivered)
 
 
 def _container(

@@ -1,7 +1,9 @@
 """Is the store that answers the one we wrote to? The epoch and the highest revision tell.
 
 An etcd that lost its data keeps its cluster id, and a watch resumed at an old revision stays silent
-on it; so a word of ours stands in the store, and another one is put there when it was lost.
+on it; so a word of ours stands in the store, and another one is put there when it was lost. All words
+of one database begin alike ("<database>.<turn>"), so that an older one of ours, from a snapshot or from
+a process that was killed while it renewed, is not taken for somebody else's.
 """
 
 import secrets
@@ -28,7 +30,7 @@ STORE_TROUBLE = (EtcdError, ForeignStore)  # for those who report it and do not 
 
 def known() -> Store:
     """The one row about the store, made with a new epoch at the very first."""
-    row, _ = Store.objects.get_or_create(pk=1, defaults={"epoch": _new_word()})
+    row, _ = Store.objects.get_or_create(pk=1, defaults={"epoch": secrets.token_hex(12)})
     return row
 
 
@@ -40,9 +42,12 @@ def agree(*, now: datetime, adopt: bool = False) -> Store:
     """
     row = known()
     here = store.standing(ScopeKeys(store.keyspace().prefix + "/meta"))
+    if here.epoch not in (None, row.epoch):
+        row.refresh_from_db()  # another process of ours may have renewed both since
     lost = here.epoch is None and row.revision > 0
-    restored = here.epoch == row.epoch and here.store_revision < row.revision
-    foreign = here.epoch is not None and here.epoch != row.epoch
+    foreign = here.epoch is not None and _database_of(here.epoch) != _database_of(row.epoch)
+    older = here.epoch not in (None, row.epoch) and not foreign
+    restored = older or (here.epoch == row.epoch and here.store_revision < row.revision)
     if foreign and not adopt:
         _remember_trouble(row, here.epoch)
         raise ForeignStore(row.trouble)
@@ -64,14 +69,15 @@ def agree(*, now: datetime, adopt: bool = False) -> Store:
     return row
 
 
-def saw(revision: int) -> None:
-    """Remember the highest revision of the store that was seen."""
-    Store.objects.filter(pk=1, revision__lt=revision).update(revision=revision)
+def saw(revision: int, *, epoch: str) -> None:
+    """Remember the highest revision that was seen of the store with `epoch`; of another one it would
+    say later that the store was set back."""
+    Store.objects.filter(pk=1, epoch=epoch, revision__lt=revision).update(revision=revision)
 
 
 def _renew(row: Store, *, now: datetime, why: str) -> None:
     old = row.epoch
-    word = _new_word()
+    word = f"{_database_of(old)}.{secrets.token_hex(6)}"
     # Compared with the old word, so that of two processes that notice one decides.
     Store.objects.filter(pk=row.pk, epoch=old).update(epoch=word, revision=0)
     row.refresh_from_db()
@@ -88,5 +94,6 @@ def _remember_trouble(row: Store, theirs: str | None) -> None:
     row.save(update_fields=["trouble"])
 
 
-def _new_word() -> str:
-    return secrets.token_hex(12)
+def _database_of(word: str) -> str:
+    """What all epochs of one database have in common."""
+    return word.partition(".")[0]

@@ -30,7 +30,7 @@ class Report:
 
 def reconcile(*, now: datetime, adopt: bool = False) -> Report:
     """One round over every scope that was ever published. Raises EtcdError, ForeignStore."""
-    epochs.agree(now=now, adopt=adopt)
+    epoch = epochs.agree(now=now, adopt=adopt).epoch
     heads = _heads()
     checked, revision, repaired = 0, 0, []
     for keys, standing, document in store.standings(list(heads)):
@@ -45,7 +45,7 @@ def reconcile(*, now: datetime, adopt: bool = False) -> Report:
             right = pointer.checksum == release.checksum == document
         if not right and _queue_again(release, now=now):
             repaired.append(str(release.scope))
-    epochs.saw(revision)
+    epochs.saw(revision, epoch=epoch)
     Store.objects.filter(pk=1).update(reconciled_at=now)
     if repaired:
         log.warning("store.repaired", scopes=len(repaired), first=repaired[0])
@@ -54,14 +54,24 @@ def reconcile(*, now: datetime, adopt: bool = False) -> Report:
 
 
 def _heads() -> dict[ScopeKeys, Release]:
-    """The newest release of each scope, without its entries, which are not compared here."""
-    newest = Release.objects.filter(scope__head__gt=0, number=F("scope__head"))
+    """The newest release of each scope but those that wait, without its entries, which are not
+    compared here."""
+    newest = Release.objects.filter(
+        # One that waits is the relay's, which may write it while this round still reads.
+        scope__head__gt=0, number=F("scope__head"),
+        publication__state__in=[Publication.State.WRITTEN, Publication.State.PARKED],
+    )  # fmt: skip
     rows = newest.select_related("scope__service", "scope__environment").defer("entries")
     return {store.keys_of(release): release for release in rows.order_by("scope_id")}
 
 
 def _queue_again(release: Release, *, now: datetime) -> bool:
-    """True when the release was written before and waits again now; one that waits is left alone."""
-    written = Publication.objects.filter(release=release, state=Publication.State.WRITTEN)
+    """True when the release was written before, or parked, and waits again now.
+
+    A parked one is tried again because what was in its way may be gone: the pointer that somebody
+    removed, a limit of etcd that was raised.
+    """
+    done = [Publication.State.WRITTEN, Publication.State.PARKED]
+    found = Publication.objects.filter(release=release, state__in=done)
     # Tried twice from the start, so that the relay reads `keys/` instead of trusting its memory.
-    return bool(written.update(state=Publication.State.WAITING, next_try_at=now, tries=1))
+    return bool(found.update(state=Publication.State.WAITING, next_try_at=now, tries=1))

@@ -9,10 +9,11 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from confhub.core import clock
 from confhub.events import actions as events
@@ -39,6 +40,7 @@ class _Claim:
 
     token: str
     publications: list[Publication]
+    is_first_try: bool  # nothing of this scope can have been left half-written in etcd
 
     @property
     def newest(self) -> Release:
@@ -76,16 +78,29 @@ def _claim_due(*, now: datetime) -> list[_Claim]:
         held_by=token, held_until=now + HOLD, tries=F("tries") + 1
     ):
         return []
-    held = (
+    claims: dict[int, _Claim] = {}
+    for publication in _held_by(token):
+        claim = claims.setdefault(publication.release.scope_id, _Claim(token, [], True))
+        claim.publications.append(publication)
+        # A large release is written in several transactions, and a try may have ended between two.
+        claim.is_first_try &= publication.tries == 1 and not publication.follows_unfinished
+    return list(claims.values())
+
+
+def _held_by(token: str) -> QuerySet[Publication, Any]:
+    """What was claimed, by scope and number. `follows_unfinished`: an older release of its scope is
+    parked, or in the hands of another relay that may have been killed."""
+    unfinished = Publication.objects.filter(
+        release__scope=OuterRef("release__scope"),
+        release__number__lt=OuterRef("release__number"),
+        state__in=[Publication.State.WAITING, Publication.State.PARKED],
+    ).exclude(held_by=token)
+    return (
         Publication.objects.filter(held_by=token, state=Publication.State.WAITING)
+        .annotate(follows_unfinished=Exists(unfinished))
         .select_related("release__scope__service", "release__scope__environment")
         .order_by("release__scope_id", "release__number")
     )
-    claims: dict[int, _Claim] = {}
-    for publication in held:
-        scope_id = publication.release.scope_id
-        claims.setdefault(scope_id, _Claim(token, [])).publications.append(publication)
-    return list(claims.values())
 
 
 def _relay(claim: _Claim, *, now: datetime) -> int:
@@ -93,10 +108,7 @@ def _relay(claim: _Claim, *, now: datetime) -> int:
     newest = claim.newest
     known = behind.known_of(newest)
     pointer_revision, epoch = known.revision, known.epoch
-    # A large release is written in several transactions, and an earlier try may have ended between
-    # two of them: then what stands under `keys/` is read.
-    tried_before = any(publication.tries > 1 for publication in claim.publications)
-    before = None if tried_before else known.entries
+    before = known.entries if claim.is_first_try else None  # else what stands under `keys/` is read
     older = _older(claim, before)
     behind.forget(newest)  # until this write is known to have moved the pointer
     for _ in range(FENCED_TRIES):
@@ -106,15 +118,18 @@ def _relay(claim: _Claim, *, now: datetime) -> int:
         if moved:
             behind.remember(newest, revision=here.store_revision, epoch=epoch)
             _settle(claim, revision=here.store_revision, now=clock.now())
-            epochs.saw(here.store_revision)
-            store.prune(newest)
+            epochs.saw(here.store_revision, epoch=epoch)
+            _prune(newest)
             return 1
         if here.epoch != epoch:
             epoch = epochs.agree(now=now).epoch
-        elif here.pointer is not None and here.pointer.release > newest.number:
+        # Whatever the epoch was: the next try is fenced with this pointer, and would move it back.
+        if here.pointer is not None and here.pointer.release > newest.number:
             _settle_behind(claim, here.pointer)
             return 0
-        elif store.holds(newest, here):  # an earlier try, whose answer never came
+        if here.epoch == epoch and store.holds(
+            newest, here
+        ):  # an earlier try, whose answer never came
             _settle(claim, revision=here.revision, now=clock.now())
             return 0
         pointer_revision, before = here.revision, None
@@ -123,14 +138,26 @@ def _relay(claim: _Claim, *, now: datetime) -> int:
     return 0
 
 
+def _prune(release: Release) -> None:
+    try:
+        store.prune(release)
+    except EtcdError as error:  # the release is written; the next prune takes these as well
+        log.info("prune.put_off", scope=str(release.scope), error=str(error))
+
+
 def _older(claim: _Claim, before: Entries | None) -> Sequence[Release]:
     """Releases before the newest whose documents etcd may lack, oldest first."""
     newest = claim.newest
     first = newest.number - store.KEPT_DOCUMENTS + 1
     if before is None:
-        found = Release.objects.filter(
-            scope=newest.scope_id, number__gte=first, number__lt=newest.number
-        ).order_by("number")
+        # Without parked ones, because etcd refused them and would refuse this write with them.
+        found = (
+            Release.objects.filter(
+                scope=newest.scope_id, number__gte=first, number__lt=newest.number
+            )
+            .exclude(publication__state=Publication.State.PARKED)
+            .order_by("number")
+        )
         for release in found:
             release.scope = newest.scope
         return list(found)
@@ -140,26 +167,31 @@ def _older(claim: _Claim, before: Entries | None) -> Sequence[Release]:
 
 @transaction.atomic
 def _settle(claim: _Claim, *, revision: int, now: datetime) -> None:
-    """The pointer says the newest of these releases: all of them are written."""
+    """The pointer says the newest of these releases: all of them are written, or no longer wanted."""
     newest = claim.publications[-1]
-    waiting = Publication.objects.filter(
+    unfinished = Publication.objects.filter(
         release__scope=newest.release.scope_id, release__number__lte=newest.release.number,
-        state=Publication.State.WAITING,
+        state__in=[Publication.State.WAITING, Publication.State.PARKED],
     )  # fmt: skip
-    waiting.exclude(pk=newest.pk).update(
+    unfinished.exclude(pk=newest.pk).update(
         state=Publication.State.WRITTEN, written_at=now, held_by="", held_until=None, last_error=""
     )
-    waiting.filter(pk=newest.pk).update(
+    unfinished.filter(pk=newest.pk).update(
         state=Publication.State.WRITTEN, written_at=now, revision=revision,
         held_by="", held_until=None, last_error="",
     )  # fmt: skip
-    took = None if newest.written_at else int((now - newest.created_at).total_seconds() * 1000)
+    took = None if newest.written_at else _ms_between(newest.created_at, now)
     scope, number = newest.release.scope, newest.release.number
     data = {"release": number, "revision": revision, "took_ms": took}
     events.record("publication.written", stream=scope.stream, data=data, now=now)
     log.info(
         "publication.written", scope=str(scope), release=number, revision=revision, took_ms=took
     )
+
+
+def _ms_between(start: datetime, end: datetime) -> int:
+    """Never below zero, because the two may be of two machines' clocks."""
+    return max(0, int((end - start).total_seconds() * 1000))
 
 
 def _settle_behind(claim: _Claim, pointer: Pointer) -> None:
@@ -192,10 +224,10 @@ def _put_off(claim: _Claim, error: Exception | None, *, now: datetime) -> None:
     sentence = str(error) if error else "Other writers kept moving the pointer."
     newest = claim.publications[-1]
     mine = Publication.objects.filter(held_by=claim.token, state=Publication.State.WAITING)
-    mine.filter(pk__in=[publication.pk for publication in claim.publications]).update(
+    queued = mine.filter(pk__in=[publication.pk for publication in claim.publications]).update(
         held_by="", held_until=None, next_try_at=now + RETRY, last_error=sentence
     )
-    if newest.last_error != sentence:  # once for each new reason, not once a second
+    if queued and newest.last_error != sentence:  # once for each new reason, not once a second
         number, scope = newest.release.number, newest.release.scope
         data = {"release": number, "error": sentence}
         events.record("publication.delayed", stream=scope.stream, data=data, now=now)
@@ -204,9 +236,13 @@ def _put_off(claim: _Claim, error: Exception | None, *, now: datetime) -> None:
 
 def _park(claim: _Claim, sentence: str) -> None:
     ids = [publication.pk for publication in claim.publications]
-    Publication.objects.filter(pk__in=ids, held_by=claim.token).update(
+    mine = Publication.objects.filter(pk__in=ids, held_by=claim.token)
+    if not mine.filter(state=Publication.State.WAITING).update(
         state=Publication.State.PARKED, held_by="", held_until=None, last_error=sentence
-    )
+    ):
+        return  # the claim ran out, and another relay has done better
+    if claim.publications[-1].last_error == sentence:
+        return  # reconcile tries it again now and then, and what it meets is known
     newest = claim.publications[-1].release
     data = {"release": newest.number, "error": sentence}
     events.record("publication.delayed", stream=newest.scope.stream, data=data, now=clock.now())

@@ -135,6 +135,67 @@ def test_an_agent_cannot_fill_columns_beyond_their_bounds() -> None:
 
 
 @pytest.mark.parametrize(
+    "facts",
+    [
+        {"pid": -1},
+        {"pid": 2**40},
+        {"target": 2**70},
+        {"running": -3},
+        {"checksum": 7},
+        {"problems": 7},
+        {"host": "a\x00b"},
+        {"host": "\ud800"},
+        {"problems": ["\ud800\x00"]},
+        {"container": {"name": "a\x00b", "restarts": "\ud800", "image": {"x": ["\x00"]}}},
+        {"receipt": receipt(1, "failed", reason="lint: \x00\ud800")},
+        {"receipt": receipt(2**70, "confirmed")},
+        {"receipt": receipt(-2, "confirmed")},
+        {"receipt": receipt(1, "confirmed", confirmed_at="0001-01-01T00:00:00+23:59")},
+        {"receipt": receipt(1, "confirmed", confirmed_at=["x"], applied_at=3)},
+    ],
+    ids=repr,
+)
+def test_no_status_whatever_it_says_keeps_the_others_from_being_seen(facts: dict) -> None:
+    scope = a_scope()
+    a_release(scope)
+
+    actions.take_statuses(
+        [
+            Seen("billing", "prod", "bad", status("bad", **facts), 1),
+            Seen("billing", "prod", "good", status("good", pid=5), 2),
+        ],
+        whole=True,
+        now=NOON,
+    )
+
+    assert {tile["id"]: tile["pid"] for tile in queries.instances_of(scope)}["good"] == 5
+    assert "\\u0000" not in "".join(
+        str(value) for value in Instance.objects.values_list("container", "receipt", "problems")
+    )
+
+
+def test_thousands_of_instances_cost_no_query_each(django_assert_max_num_queries) -> None:
+    scopes = [a_scope(f"s{number}", "prod") for number in range(4)]
+    for scope in scopes:
+        a_release(scope)
+    seen = [
+        Seen(
+            scope.service.slug, "prod", f"i{number}",
+            status(f"i{number}", pid=1, receipt=receipt(1 + number, "confirmed")), 1 + number,
+        )
+        for scope in scopes
+        for number in range(500)
+    ]  # fmt: skip
+
+    with django_assert_max_num_queries(100):
+        assert actions.take_statuses(seen, whole=True, now=NOON) == 2000
+    with django_assert_max_num_queries(10):
+        assert actions.take_statuses(seen, whole=True, now=NOON) == 0
+    with django_assert_max_num_queries(100):
+        assert actions.take_statuses([], whole=True, now=NOON) == 2000
+
+
+@pytest.mark.parametrize(
     ("facts", "outcome"),
     [
         ({"receipt": receipt(2, "confirmed"), "running": 2}, "confirmed"),
@@ -167,12 +228,15 @@ def test_gone_instances_are_forgotten_after_a_day() -> None:
     assert queries.instances_of(scope) == []
 
 
-def test_the_newest_fifty_receipts_are_kept() -> None:
+def test_the_newest_fifty_receipts_are_kept(django_assert_max_num_queries) -> None:
     a_scope()
+    for number in range(20):
+        take(status(f"i{number}"), revision=1, instance_id=f"i{number}")
     for number in range(1, 56):
         take(status(receipt=receipt(number, "confirmed")), revision=number)
 
-    actions.forget_gone(now=NOON)
+    with django_assert_max_num_queries(8):
+        actions.forget_gone(now=NOON)
 
     assert sorted(Receipt.objects.values_list("release", flat=True)) == list(range(6, 56))
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -12,14 +13,24 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-START_S = 20.0
+START_S = 40.0  # two cores may start a browser, an engine and three members at once
+PORTS = range(12_000, 32_000)  # below the ephemeral range, or a client's own port may be the one
+_given: set[int] = set()
 
 
 def free_port() -> int:
-    """A loopback port that was free a moment ago, below the ephemeral range so that no client takes it."""
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port that nobody listens at, and that this process has not given away before."""
+    while True:
+        port = random.SystemRandom().choice(PORTS)
+        if port in _given:
+            continue
+        with contextlib.closing(socket.socket()) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        _given.add(port)
+        return port
 
 
 def program(name: str) -> str | None:
@@ -67,7 +78,15 @@ class Server:
             self.process = subprocess.Popen(
                 self.command(), stdout=log, stderr=log, cwd=self.directory
             )
-        wait_until(self.answers, what=f"{self.name} on port {self.port}")
+        wait_until(self._came_up, what=f"{self.name} on port {self.port}")
+
+    def _came_up(self) -> bool:
+        """True once it answers. AssertionError with the end of its log where it ended instead."""
+        code = self.process.poll() if self.process is not None else None
+        if code is not None:
+            said = (self.directory / "log").read_text(errors="replace")[-2000:]
+            raise AssertionError(f"{self.name} on port {self.port} ended with {code}: {said}")
+        return self.answers()
 
     def answers(self) -> bool:
         try:

@@ -5,14 +5,16 @@ import json
 import pytest
 
 from confhub.events.models import Event
-from confhub.publishing import actions, relay, store
+from confhub.publishing import actions, behind, relay, store
+from confhub.publishing import epoch as epochs
 from confhub.publishing.models import Publication, Store
 from confhub.publishing.queries import store_answers, store_state
 from confhub.publishing.reconcile import reconcile
+from confhub.releases.models import Release
 from tests.parts import etcdctl
 from tests.parts.factories import ANN, NOON, a_release, a_scope, later
 from tests.parts.servers import EtcdServer, wait_until
-from watchers.etcd import EtcdError
+from watchers.etcd import EtcdError, Unreachable
 from watchers.wire.documents import Pointer, ReleaseDocument
 
 pytestmark = pytest.mark.django_db
@@ -295,3 +297,151 @@ def test_the_newest_ten_documents_stay_and_those_that_run(etcd, keyspace) -> Non
     found = held(etcd, keyspace)
     numbers = sorted(int(key.rsplit("/", 1)[1]) for key in found if "/releases/" in key)
     assert numbers == [2, *range(11, 21)]
+
+
+def test_a_relay_that_slept_through_a_new_epoch_does_not_move_the_pointer_back(
+    etcd, keyspace
+) -> None:
+    scope = a_scope()
+    publish(scope, POOL=1)
+    relay.relay_waiting(now=NOON)
+    publish(scope, POOL=2)
+    [asleep] = relay._claim_due(now=NOON)
+    stale = behind.known_of(asleep.newest)
+    etcdctl.put(etcd.endpoint, keyspace.epoch, "restored")
+    reconcile(now=NOON, adopt=True)
+    publish(scope, POOL=3)
+    assert relay.relay_waiting(now=later(1)) == 1
+    behind.remember(Release.objects.get(number=1), revision=stale.revision, epoch=stale.epoch)
+
+    assert relay._relay(asleep, now=NOON) == 0
+
+    current = etcdctl.get(etcd.endpoint, keyspace.scope("billing", "prod").current)
+    assert Pointer.from_bytes(current).release == 3
+
+
+def test_what_a_killed_relay_left_under_keys_is_cleared_by_the_next_release(etcd, keyspace) -> None:
+    scope = a_scope()
+    first = publish(scope, POOL=1)
+    relay.relay_waiting(now=NOON)
+    publish(scope, POOL=2, EXTRA="x")
+    [killed] = relay._claim_due(now=NOON)
+    keys = keyspace.scope("billing", "prod")
+    etcdctl.put(etcd.endpoint, keys.value("POOL"), "2")  # the first of its transactions
+    etcdctl.put(etcd.endpoint, keys.value("EXTRA"), "x")
+    actions.roll_back(scope, number=first.number, message="", who=ANN, now=NOON)
+
+    assert relay.relay_waiting(now=later(1)) == 1
+
+    found = held(etcd, keyspace)
+    assert found["prod/billing/keys/POOL"] == b"1"
+    assert "prod/billing/keys/EXTRA" not in found
+    assert f"prod/billing/releases/{killed.newest.number:08d}" in found
+
+
+def test_a_release_that_etcd_refused_does_not_hold_up_the_next_one(
+    etcd, keyspace, monkeypatch
+) -> None:
+    scope = a_scope()
+    publish(scope, POOL=1)
+    relay.relay_waiting(now=NOON)
+    monkeypatch.setattr(store, "MAX_BYTES", 10**9)  # as if etcd took less than it does
+    publish(scope, **{f"BLOB_{number}": "x" * 200_000 for number in range(4)})
+    relay.relay_waiting(now=NOON)
+    assert store_state(now=NOON).parked == 1
+
+    actions.publish_changes(
+        scope,
+        set={},
+        unset=[f"BLOB_{number}" for number in range(4)],
+        message="",
+        who=ANN,
+        now=NOON,
+    )
+    Publication.objects.filter(state="waiting").update(tries=1)  # etcd was away at first
+
+    assert relay.relay_waiting(now=later(1)) == 1
+    assert store_state(now=NOON).parked == 0
+    assert not [key for key in held(etcd, keyspace) if "BLOB" in key]
+
+
+def test_a_parked_release_is_written_once_what_was_in_its_way_is_gone(etcd, keyspace) -> None:
+    scope = a_scope()
+    publish(scope, POOL=1)
+    current = keyspace.scope("billing", "prod").current
+    etcdctl.put(etcd.endpoint, current, '{"release": 9, "checksum": "sha256:9"}')
+    relay.relay_waiting(now=NOON)
+    assert Publication.objects.get().state == "parked"
+    assert reconcile(now=NOON).repaired == []  # nothing is queued while it still stands there
+
+    etcdctl.delete_prefix(etcd.endpoint, current)
+    assert reconcile(now=NOON).repaired == ["billing@prod"]
+
+    assert relay.relay_waiting(now=later(1)) == 1
+    assert Publication.objects.get().state == "written"
+
+
+def test_a_written_release_is_not_called_delayed_when_the_clearing_up_fails(
+    etcd, keyspace, monkeypatch
+) -> None:
+    def away(_: object) -> None:
+        raise Unreachable("etcd went away in between.")
+
+    monkeypatch.setattr(store, "prune", away)
+    publish(a_scope(), POOL=1)
+
+    assert relay.relay_waiting(now=NOON) == 1
+
+    assert not Event.objects.filter(kind="publication.delayed").exists()
+
+
+def test_reconcile_leaves_alone_what_the_relay_writes_meanwhile(
+    etcd, keyspace, monkeypatch
+) -> None:
+    scope = a_scope()
+    publish(scope, POOL=1)
+    relay.relay_waiting(now=NOON)
+    publish(scope, POOL=2)
+    read = store.standings
+
+    def then_the_relay_writes(scopes):
+        found = list(read(scopes))
+        relay.relay_waiting(now=NOON)
+        return iter(found)
+
+    monkeypatch.setattr(store, "standings", then_the_relay_writes)
+
+    assert reconcile(now=NOON).repaired == []
+    assert set(Publication.objects.values_list("state", flat=True)) == {"written"}
+
+
+def test_a_process_killed_between_the_two_halves_of_a_new_epoch_leaves_the_store_ours(
+    etcd, keyspace, monkeypatch
+) -> None:
+    scope = a_scope()
+    publish(scope, POOL=1)
+    relay.relay_waiting(now=NOON)
+    Store.objects.update(revision=10**9)  # the store is at a lower one: it was restored
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "replace_epoch", lambda old, new: None)  # killed just before it
+        epochs.agree(now=NOON)
+    assert held(etcd, keyspace)["meta/epoch"].decode() != Store.objects.get().epoch
+
+    assert reconcile(now=NOON).repaired == []
+
+    assert held(etcd, keyspace)["meta/epoch"].decode() == Store.objects.get().epoch
+    assert store_state(now=NOON).trouble == ""
+
+
+def test_a_process_that_read_its_row_before_another_renewed_the_epoch_is_not_alarmed(
+    etcd, keyspace, monkeypatch
+) -> None:
+    epochs.agree(now=NOON)
+    before = Store.objects.get()
+    Store.objects.update(revision=10**9)
+    renewed = epochs.agree(now=NOON).epoch
+    assert renewed != before.epoch
+    monkeypatch.setattr(epochs, "known", lambda: before)
+
+    assert epochs.agree(now=NOON).epoch == Store.objects.get().epoch
+    assert Store.objects.get().trouble == ""
