@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import NamedTuple
 
 import structlog
 from django.db import transaction
+from django.db.models import F, Window
+from django.db.models.functions import RowNumber
 
 from confhub.catalog.models import Scope
 from confhub.core import wake
@@ -13,13 +16,14 @@ from confhub.core.actors import Actor
 from confhub.events import actions as events
 from confhub.fleet.models import Instance, Receipt, View
 from confhub.fleet.queries import tiles_of
+from confhub.fleet.statuses import facts_of, is_id, moment
 from watchers.wire.documents import BadDocument
-from watchers.wire.status import Status
 
 log = structlog.get_logger("fleet")
 
 GONE_IS_SHOWN = timedelta(hours=24)
 KEPT_RECEIPTS = 50  # of one instance
+FORGOTTEN_AT_ONCE = 10_000  # receipts; the next sweep takes the rest
 
 
 class Seen(NamedTuple):
@@ -48,7 +52,10 @@ def take_statuses(seen: Iterable[Seen], *, whole: bool, now: datetime) -> int:
     for one in seen:
         scope = scopes.get((one.service, one.environment))
         if scope is None:
-            log.info("status.unknown_scope", service=one.service, environment=one.environment)
+            _say_unplaced(one.service[:80], one.environment[:80])
+            continue
+        if not is_id(one.instance_id):
+            _say_unreadable(one.instance_id[:128], one.revision, "its key is no name")
             continue
         wanted[scope.pk, one.instance_id] = one
     rows = {(row.scope_id, row.instance_id): row for row in _rows(wanted, whole=whole)}
@@ -64,10 +71,15 @@ def take_statuses(seen: Iterable[Seen], *, whole: bool, now: datetime) -> int:
     if whole:
         missing = [row for at, row in rows.items() if at not in wanted]
         moved += [row for row in missing if _gone(row, 0, now) is not None]
-    _save(moved, now=now)
+    _save(moved)
     _keep_receipts(receipts)
     _tell(moved, scopes={scope.pk: scope for scope in scopes.values()}, now=now)
     return len(moved)
+
+
+def forget_revisions() -> None:
+    """Another store counts from here on, so no status of it is older than what rows say."""
+    Instance.objects.exclude(revision=0).update(revision=0)
 
 
 def mark_fresh(*, revision: int, follower: str, now: datetime) -> None:
@@ -93,17 +105,29 @@ def ask_to_retry(scope: Scope, instance_id: str, host: str, *, who: Actor, now: 
 def forget_gone(*, now: datetime) -> int:
     """Delete instances gone for a day, and receipts beyond the newest fifty of each."""
     forgotten, _ = Instance.objects.filter(gone_at__lt=now - GONE_IS_SHOWN).delete()
-    for instance in Instance.objects.filter(gone_at=None).only("pk"):
-        old = instance.receipts.order_by("-release").values_list("pk", flat=True)[KEPT_RECEIPTS:]
-        Receipt.objects.filter(pk__in=list(old)).delete()
+    newer = Window(RowNumber(), partition_by=F("instance"), order_by=F("release").desc())
+    old = Receipt.objects.annotate(place=newer).filter(place__gt=KEPT_RECEIPTS)
+    Receipt.objects.filter(
+        pk__in=list(old.values_list("pk", flat=True)[:FORGOTTEN_AT_ONCE])
+    ).delete()
     return forgotten
 
 
+@lru_cache(maxsize=1000)  # once, because everything is looked at again and again
+def _say_unplaced(service: str, environment: str) -> None:
+    log.info("status.unknown_scope", service=service, environment=environment)
+
+
+@lru_cache(maxsize=1000)
+def _say_unreadable(instance_id: str, revision: int, why: str) -> None:
+    log.warning("status.unreadable", instance=instance_id, revision=revision, error=why)
+
+
 def _rows(wanted: Mapping[tuple[int, str], Seen], *, whole: bool) -> list[Instance]:
+    rows = Instance.objects.select_for_update().order_by("pk")  # two followers lock in one order
     if whole:
-        return list(Instance.objects.select_for_update())
-    ids = {instance_id for _, instance_id in wanted}
-    return list(Instance.objects.select_for_update().filter(instance_id__in=ids))
+        return list(rows)
+    return list(rows.filter(instance_id__in={instance_id for _, instance_id in wanted}))
 
 
 def _gone(row: Instance | None, revision: int, now: datetime) -> Instance | None:
@@ -118,14 +142,13 @@ def _gone(row: Instance | None, revision: int, now: datetime) -> Instance | None
 def _told(at: tuple[int, str], row: Instance | None, one: Seen, now: datetime) -> Instance | None:
     """The row with the status in it; None where the status cannot be read or says nothing new."""
     try:
-        status = Status.from_bytes(one.value or b"")
+        facts = facts_of(one.value or b"")
     except BadDocument as error:
-        log.warning("status.unreadable", instance=one.instance_id[:128], error=str(error))
+        _say_unreadable(one.instance_id, one.revision, str(error))
         return None
-    facts = _facts(status)
     if row is None:
         return Instance(
-            scope_id=at[0], instance_id=at[1][:128], revision=one.revision, seen_at=now, **facts
+            scope_id=at[0], instance_id=at[1], revision=one.revision, seen_at=now, **facts
         )
     same = row.gone_at is None and all(getattr(row, name) == held for name, held in facts.items())
     if same and row.revision == one.revision:
@@ -136,62 +159,33 @@ def _told(at: tuple[int, str], row: Instance | None, one: Seen, now: datetime) -
     return row
 
 
-def _facts(status: Status) -> dict[str, Any]:
-    """The status as columns; lengths are bounded, because an agent is not ours to trust."""
-    receipt = status.receipt
-    return {
-        "host": status.host[:255],
-        "runtime": status.runtime,
-        "agent": status.agent[:80],
-        "container": {
-            name: status.container.get(name) for name in ("name", "image", "started_at", "restarts")
-        },
-        "pid": status.pid,
-        "target": status.target,
-        "running": status.running,
-        "checksum": (status.checksum or "")[:71],
-        "health": status.health[:20],
-        "problems": [problem[:500] for problem in status.problems[:20]],
-        "receipt": {
-            "release": receipt.release,
-            "state": receipt.state,
-            "stage": receipt.stage[:20],
-            "reason": receipt.reason,
-            "delivered_at": receipt.delivered_at,
-            "applied_at": receipt.applied_at,
-            "confirmed_at": receipt.confirmed_at,
-            "at": receipt.at,
-        }
-        if receipt is not None
-        else None,
-    }
-
-
-def _save(moved: list[Instance], *, now: datetime) -> None:
-    new = [row for row in moved if row._state.adding]
-    old = [row for row in moved if not row._state.adding]
-    for row in new:
-        # Another follower may have made it a moment ago; its rows and ours say the same.
-        held, made = Instance.objects.get_or_create(
+def _save(moved: list[Instance]) -> None:
+    """One statement for each fifty, whether they are new or not: an UPDATE with a case for each row
+    and column takes 25 times as long, and holds SQLite's only lock meanwhile."""
+    written = [
+        Instance(
             scope_id=row.scope_id,
             instance_id=row.instance_id,
-            defaults={"revision": row.revision, "seen_at": now, **_columns(row)},
+            **{name: getattr(row, name) for name in _COLUMNS},
         )
-        row.pk, row._state.adding = held.pk, False
-        if not made:
-            row.save(force_update=True)
-    fields = [*_COLUMNS, "revision", "seen_at", "gone_at"]
-    Instance.objects.bulk_update(old, fields, batch_size=50)
+        for row in moved
+    ]
+    # Another follower may have made one a moment ago; its rows and ours say the same.
+    Instance.objects.bulk_create(
+        written,
+        batch_size=50,
+        update_conflicts=True,
+        unique_fields=["scope", "instance_id"],
+        update_fields=_COLUMNS,
+    )
+    for row, held in zip(moved, written, strict=True):
+        row.pk = held.pk
 
 
 _COLUMNS = (
     "host", "runtime", "agent", "container", "pid", "target", "running", "checksum", "health",
-    "problems", "receipt",
+    "problems", "receipt", "revision", "seen_at", "gone_at",
 )  # fmt: skip
-
-
-def _columns(row: Instance) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in _COLUMNS}
 
 
 def _keep_receipts(rows: Iterable[Instance]) -> None:
@@ -203,13 +197,13 @@ def _keep_receipts(rows: Iterable[Instance]) -> None:
             state=row.receipt["state"],
             stage=row.receipt["stage"],
             reason=row.receipt["reason"],
-            delivered_at=_moment(row.receipt["delivered_at"]),
-            applied_at=_moment(row.receipt["applied_at"]),
-            confirmed_at=_moment(row.receipt["confirmed_at"]),
-            at=_moment(row.receipt["at"]) or row.seen_at,
+            delivered_at=moment(row.receipt["delivered_at"]),
+            applied_at=moment(row.receipt["applied_at"]),
+            confirmed_at=moment(row.receipt["confirmed_at"]),
+            at=moment(row.receipt["at"]) or row.seen_at,
         )
         for row in rows
-        if row.receipt and 0 < row.receipt["release"] < 2**31
+        if row.receipt
     ]
     Receipt.objects.bulk_create(
         kept,
@@ -226,17 +220,6 @@ def _keep_receipts(rows: Iterable[Instance]) -> None:
             "at",
         ],
     )
-
-
-def _moment(text: str | None) -> datetime | None:
-    """An agent's time as aware UTC; None where there is none or it is no time."""
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except (ValueError, TypeError):
-        return None
-    return moment if moment.tzinfo else None
 
 
 def _tell(moved: list[Instance], *, scopes: Mapping[int, Scope], now: datetime) -> None:

@@ -16,7 +16,7 @@ from django.db import close_old_connections
 
 from confhub.core import clock
 from confhub.events import actions as events
-from confhub.fleet import actions
+from confhub.fleet import actions, queries
 from confhub.fleet.actions import Seen
 from watchers import etcd
 from watchers.etcd import Etcd, EtcdError, Snapshot
@@ -28,6 +28,8 @@ LEASE_S = 10  # a follower that died is replaced after this
 REFRESH_S = 3.0
 STAND_BY_S = 1.0
 POLL_S = 5.0  # the pages' "as of" is never older than this while all is well
+EVERYTHING_S = 10.0  # all rows are held against etcd this often, whether or not anything was told
+COME_BACK_S = 15.0  # an agent whose lease is lost with the store writes its status again within it
 
 
 @cache
@@ -77,6 +79,7 @@ def _serve(connection: Etcd, lease_id: int, me: str, stop: threading.Event) -> N
     keeper.start()
     log.info("follower.elected", follower=me)
     own = Etcd(settings.ETCD_ENDPOINTS)  # a watch's trouble must not end the lease
+    rows = Rows(me)
     try:
         for snapshot in own.follow(
             keyspace().everything,
@@ -86,22 +89,54 @@ def _serve(connection: Etcd, lease_id: int, me: str, stop: threading.Event) -> N
             epoch_key=keyspace().epoch,
             on_trouble=lambda error: log.warning("follower.trouble", error=str(error)),
         ):
-            _take(snapshot, me)
+            rows.take(snapshot)
     finally:
         over.set()
         own.close()
         keeper.join()
 
 
-def _take(snapshot: Snapshot, me: str) -> None:
-    now = clock.now()
-    close_old_connections()
-    if snapshot.anew or snapshot.changed:
-        names = snapshot.keys if snapshot.anew else snapshot.changed
-        moved = actions.take_statuses(list(_seen(snapshot, names)), whole=snapshot.anew, now=now)
-        if moved:
-            events.fan_out()
-    actions.mark_fresh(revision=snapshot.revision, follower=me, now=now)
+class Rows:
+    """Brings snapshots into rows, for one follower."""
+
+    def __init__(self, me: str) -> None:
+        self.whole_at = 0.0  # of the monotonic clock: when everything is taken next
+        self._me = me
+        self._epoch: str | None = None
+        self._is_proven = False  # the rows are what etcd says, and nothing besides
+
+    def take(self, snapshot: Snapshot) -> None:
+        """Write what changed; now and then everything, which repairs what this follower cannot know:
+        rows that a slower one wrote meanwhile, and scopes made after their first instance."""
+        now = clock.now()
+        close_old_connections()
+        if snapshot.anew:
+            self._begin(snapshot)
+        whole = time.monotonic() >= self.whole_at
+        names = snapshot.keys if whole or snapshot.anew else snapshot.changed
+        if whole or names:
+            moved = actions.take_statuses(list(_seen(snapshot, names)), whole=whole, now=now)
+            if moved:
+                events.fan_out()
+        if whole:
+            self.whole_at = time.monotonic() + EVERYTHING_S
+            self._is_proven = True
+        if self._is_proven:
+            actions.mark_fresh(revision=snapshot.revision, follower=self._me, now=now)
+
+    def _begin(self, snapshot: Snapshot) -> None:
+        """Take everything at once; but where the store lost its content, wait until the agents have
+        come back, because an instance whose status was lost with the store is not gone."""
+        is_other = self._epoch is not None and snapshot.epoch != self._epoch
+        self._epoch = snapshot.epoch
+        is_waiting = not self._is_proven and self.whole_at > 0
+        if is_other or queries.went_back(snapshot.revision):
+            actions.forget_revisions()
+            self._is_proven = False
+            if not is_waiting:
+                self.whole_at = time.monotonic() + COME_BACK_S
+        elif not is_waiting:
+            self.whole_at = 0.0
 
 
 def _seen(snapshot: Snapshot, names: object) -> Iterator[Seen]:

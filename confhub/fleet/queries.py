@@ -1,5 +1,6 @@
 """Who runs what, and how far a release has come."""
 
+import itertools
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +15,7 @@ from confhub.fleet.models import Instance, View
 from confhub.fleet.tiles import Tile, tile_of
 from confhub.releases.models import Release
 
+PAIRS = 200  # in one query; SQLite nests alternatives, and takes a depth of 1000
 Outcome = Literal["confirmed", "failed", "pending", "nobody"]
 
 
@@ -43,7 +45,7 @@ def instances_of(scope: Scope) -> list[Tile]:
 
 
 def tiles_of(rows: Iterable[Instance], *, scopes: Collection[Scope]) -> list[Tile]:
-    """The tiles of `rows`, whose scopes are all among `scopes`. One query."""
+    """The tiles of `rows`, whose scopes are all among `scopes`. One query for each 200 releases."""
     rows = list(rows)
     by_id = {scope.pk: scope for scope in scopes}
     wanted = {(row.scope_id, row.receipt["release"]) for row in rows if row.receipt}
@@ -87,7 +89,14 @@ def freshness(*, now: datetime) -> Freshness:
     view = View.objects.filter(pk=1).first()
     if view is None or view.confirmed_at is None:
         return Freshness(None, None, view.follower if view else "")
-    return Freshness(view.confirmed_at, (now - view.confirmed_at).total_seconds(), view.follower)
+    return Freshness(
+        view.confirmed_at, max(0.0, (now - view.confirmed_at).total_seconds()), view.follower
+    )
+
+
+def went_back(revision: int) -> bool:
+    """True where the store at `revision` was wiped or restored since rows were last complete."""
+    return View.objects.filter(pk=1, revision__gt=revision).exists()
 
 
 def _alive(*, scopes: Collection[Scope]) -> dict[int, list[Instance]]:
@@ -144,10 +153,12 @@ def _outcome(counts: dict[str, int], instances: list[Instance]) -> Outcome:
 
 def _published_at(wanted: Collection[tuple[int, int]]) -> dict[tuple[int, int], datetime]:
     """{(scope id, number): when the release was accepted}"""
-    if not wanted:
-        return {}
-    which = Q()
-    for scope_id, number in wanted:
-        which |= Q(scope_id=scope_id, number=number)
-    rows = Release.objects.filter(which).values_list("scope_id", "number", "created_at")
-    return {(scope_id, number): at for scope_id, number, at in rows}
+    published: dict[tuple[int, int], datetime] = {}
+    pairs = iter(wanted)
+    while some := list(itertools.islice(pairs, PAIRS)):
+        which = Q()
+        for scope_id, number in some:
+            which |= Q(scope_id=scope_id, number=number)
+        rows = Release.objects.filter(which).values_list("scope_id", "number", "created_at")
+        published.update({(scope_id, number): at for scope_id, number, at in rows})
+    return published

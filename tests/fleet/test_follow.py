@@ -13,7 +13,7 @@ from tests.fleet.test_take_statuses import status
 from tests.parts import etcdctl
 from tests.parts.factories import a_scope
 from tests.parts.servers import EtcdServer, wait_until
-from watchers.etcd import Etcd, put
+from watchers.etcd import Etcd, Snapshot, Stored, put
 from watchers.wire.keyspace import Keyspace
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -70,6 +70,63 @@ def test_statuses_follow_through_a_restart_and_a_wipe_of_etcd(own_etcd, keyspace
     wait_until(lambda: pids() == [3], what="what stands in the wiped store", timeout_s=40)
     assert {tile["id"]: tile["state"] for tile in queries.instances_of(scope)}["web-1"] == "gone"
     wait_until(lambda: View.objects.filter(follower__gt="").exists(), what="freshness")
+
+
+def a_snapshot(
+    revision: int, *, anew: bool = False, epoch: str = "one", **statuses: int
+) -> Snapshot:
+    """What follow() yields: for each instance of billing@prod its status, with its revision as pid."""
+    keys = {
+        follow.keyspace().scope("billing", "prod").instance(name): Stored(
+            status(name, pid=at), at, at, 1
+        )
+        for name, at in statuses.items()
+    }
+    return Snapshot(revision, keys, frozenset() if anew else frozenset(keys), anew, epoch)
+
+
+def test_a_wiped_store_makes_nobody_gone_who_comes_back(keyspace) -> None:
+    scope = a_scope()
+    rows = follow.Rows("me")
+    rows.take(a_snapshot(500, anew=True, back=400, dead=450))
+    proven = View.objects.get().confirmed_at
+
+    rows.take(a_snapshot(3, anew=True, epoch="two"))
+
+    assert {tile["state"] for tile in queries.instances_of(scope)} == {"waiting"}
+    rows.take(a_snapshot(4, epoch="two", back=4))
+    assert pids() == [4, 450]
+    assert View.objects.get().confirmed_at == proven  # nothing says yet that the rows are right
+    rows.whole_at = time.monotonic()  # the time to come back is over
+    rows.take(a_snapshot(5, epoch="two", back=4))
+    assert pids() == [4]
+    assert View.objects.get().revision == 5
+
+
+def test_an_instance_that_was_there_before_its_service_is_shown_once_that_is_made(
+    keyspace,
+) -> None:
+    rows = follow.Rows("me")
+    first = a_snapshot(5, anew=True, web=5)
+    rows.take(first)
+
+    a_scope()
+    rows.whole_at = time.monotonic()
+    rows.take(Snapshot(6, first.keys, frozenset(), False, "one"))
+
+    assert pids() == [5]
+
+
+def test_what_a_slower_follower_wrote_late_is_put_right(keyspace) -> None:
+    a_scope()
+    slow, quick = follow.Rows("slow"), follow.Rows("quick")
+    quick.take(a_snapshot(7, anew=True, web=7, new=6))
+    slow.take(a_snapshot(5, anew=True, web=5))  # read before it was paused, written after
+
+    quick.whole_at = time.monotonic()
+    quick.take(Snapshot(8, a_snapshot(8, web=7, new=6).keys, frozenset(), False, "one"))
+
+    assert pids() == [6, 7]
 
 
 def test_a_second_follower_stands_by_and_takes_over(own_etcd, keyspace, request) -> None:
