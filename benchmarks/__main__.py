@@ -5,11 +5,12 @@ import random
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from benchmarks import outages, report
 from benchmarks.clocked import Figure
-from benchmarks.world import World, pause, standing, warm_up
+from benchmarks.world import World, standing, warm_up
 
 RESULTS = Path(__file__).resolve().parent / "results"
 PEERS_EVERY = 5  # a peer takes ten times as long as a stage, and a hundred of them tell enough
@@ -45,7 +46,8 @@ def main() -> int:
 def _take_turns(world: World, rounds: int) -> None:
     """Every variant in turn, so that whatever else the machine does hits all of them alike.
 
-    In another order each round, because what one leaves to do may fall into the turn of the next.
+    In another order each round, and after the time that each needs to settle, because what one
+    leaves to do could fall into the turn of the next.
     """
     order = random.Random(rounds)  # noqa: S311  # shuffles turns, and keeps no secret
     for number in range(rounds):
@@ -53,7 +55,7 @@ def _take_turns(world: World, rounds: int) -> None:
         order.shuffle(turn)
         for variant in turn:
             variant.once()
-            pause()
+            time.sleep(variant.settles_s)
         if number % 100 == 99:
             print(f"{number + 1} rounds", flush=True)
 

@@ -18,6 +18,8 @@ from tests.parts.publisher import Publisher
 from tests.parts.system import TOKEN, System
 
 SERVICE, ENVIRONMENT = "bench", "dev"
+RECEIPT_S = 0.07  # soak, receipt, rows and live frames come after the signal
+QUIET_S = 0.01  # what nothing follows
 KEYS = 20  # of the release that is published: a usual service's
 
 
@@ -25,6 +27,7 @@ class Variant(Protocol):
     """One kind of thing that is done in turn with all others."""
 
     figures: list[Figure]
+    settles_s: float  # how long what it began goes on after its last time was taken
 
     def once(self) -> None: ...
 
@@ -39,6 +42,8 @@ def values() -> dict[str, object]:
 
 class WholeWay:
     """A publish request over HTTP until the workload, a process or a container, has handled its signal."""
+
+    settles_s = RECEIPT_S
 
     def __init__(
         self, system: System, bell: Bell, *, service: str = SERVICE, runtime: str = ""
@@ -83,6 +88,8 @@ class WholeWay:
 class Floors:
     """A bare ASGI answer, and the same number of rows committed."""
 
+    settles_s = QUIET_S
+
     def __init__(self, url: str, rows: BareRows) -> None:
         self._client, self._url, self._rows = httpx.Client(timeout=30), url, rows
         self.figures = [
@@ -110,6 +117,8 @@ class RawPut:
 class PutToEvent:
     """The floor of *in etcd*: a bare put until a bare watcher has it."""
 
+    settles_s = QUIET_S
+
     def __init__(self, endpoint: str) -> None:
         self._put, self._watch = RawPut(endpoint), RawWatch(endpoint, "/bench-floor/")
         self.figures = [Figure("floor of in etcd", "bare put → bare watcher in Python")]
@@ -123,6 +132,8 @@ class PutToEvent:
 
 class Handled:
     """A release that the harness publishes, until the workload has handled its signal."""
+
+    settles_s = RECEIPT_S
 
     def __init__(self, runtime: str, note: str, publisher: Publisher, bell: Bell) -> None:
         self._publisher, self._bell = StubPublisher(publisher), bell
@@ -170,6 +181,8 @@ class StubPublisher:
 class FloorAgent:
     """The floor of *handled*: benchmarks/floor.py, on a document of the same size."""
 
+    settles_s = QUIET_S
+
     def __init__(
         self, endpoint: str, publisher: Publisher, bell: Bell, folder: Path, pid: int
     ) -> None:
@@ -201,6 +214,8 @@ class FloorAgent:
 
 class Peer:
     """A put until the peer's container has handled its signal."""
+
+    settles_s = 0.03  # the command that signalled is still ending
 
     def __init__(self, name: str, note: str, trigger: Callable[[], None], bell: Bell) -> None:
         self._trigger, self._bell = trigger, bell

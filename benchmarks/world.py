@@ -3,7 +3,6 @@
 import secrets
 import shutil
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -239,8 +238,3 @@ def warm_up(variants: list[Variant], rounds: int) -> None:
     for variant in variants:
         for figure in variant.figures:
             figure.ms.clear()
-
-
-def pause() -> None:
-    """Between two turns, so that what one leaves to do is done before the next."""
-    time.sleep(0.03)
