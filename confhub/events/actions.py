@@ -21,7 +21,7 @@ log = structlog.get_logger("events")
 
 NUDGE_LIMIT_S = 2.0  # a frozen Redis costs a worker this much, and the heartbeat brings the rows
 Happened: TypeAlias = tuple[str, str, dict[str, Any]]  # (kind, stream, data) of an event
-BATCH = 1000  # events that one transaction numbers, so that its lock is short
+BATCH = 1000  # events that one transaction numbers or forgets, so that its lock is short
 
 
 def record(kind: str, *, stream: str, data: dict[str, Any], now: datetime) -> None:
@@ -101,6 +101,13 @@ async def _nudge(moved: dict[str, int]) -> None:
 
 
 def forget_old(*, before: datetime) -> int:
-    """Delete numbered events older than `before`; a page that missed them draws itself anew."""
-    deleted, _ = Event.objects.filter(position__isnull=False, at__lt=before).delete()
+    """Delete numbered events older than `before`; a page that missed them draws itself anew.
+
+    In parts, because one statement for a week's backlog would run into the statement's time limit
+    every time, or keep SQLite's only lock for longer than anybody waits for it.
+    """
+    old = Event.objects.filter(position__isnull=False, at__lt=before).order_by("id")
+    deleted = 0
+    while ids := list(old.values_list("id", flat=True)[:BATCH]):
+        deleted += Event.objects.filter(id__in=ids).delete()[0]
     return deleted

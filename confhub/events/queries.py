@@ -19,6 +19,15 @@ def newest_of(streams: Collection[str]) -> int:
     return found.aggregate(newest=Max("position"))["newest"] or 0
 
 
+def can_go_on_from(position: int) -> bool:
+    """False where events behind `position` were forgotten already, or it was never handed out: the
+    page slept for longer than they are kept, or the database was set back."""
+    newest = newest_position()
+    if position >= newest:
+        return position == newest
+    return Event.objects.filter(position=position + 1).exists()
+
+
 def some_wait_for_a_position() -> bool:
     return Event.objects.filter(position=None).exists()
 

@@ -125,6 +125,8 @@ def _relay(claim: _Claim, *, now: datetime) -> int:
             epoch = epochs.agree(now=now).epoch
         # Whatever the epoch was: the next try is fenced with this pointer, and would move it back.
         if here.pointer is not None and here.pointer.release > newest.number:
+            if here.is_half_written:
+                _tidy(newest.scope_id, here, epoch)
             _settle_behind(claim, here.pointer)
             return 0
         if here.epoch == epoch and store.holds(
@@ -136,6 +138,25 @@ def _relay(claim: _Claim, *, now: datetime) -> int:
         older = _older(claim, before)
     _put_off(claim, None, now=clock.now())
     return 0
+
+
+def _tidy(scope_id: int, here: store.Standing, epoch: str) -> None:
+    """A newer release came between our transactions, and may have looked at `keys/` before the last
+    of them: write what it holds once more, all of it."""
+    for _ in range(FENCED_TRIES):
+        number = here.pointer.release if here.pointer is not None else 0
+        current = (
+            Release.objects.select_related("scope__service", "scope__environment")
+            .filter(scope=scope_id, number=number)
+            .first()
+        )
+        if current is None:
+            return
+        moved, here = store.write(
+            current, older=(), before=None, pointer_revision=here.revision, epoch=epoch
+        )
+        if moved:
+            return
 
 
 def _prune(release: Release) -> None:
@@ -176,10 +197,11 @@ def _settle(claim: _Claim, *, revision: int, now: datetime) -> None:
     unfinished.exclude(pk=newest.pk).update(
         state=Publication.State.WRITTEN, written_at=now, held_by="", held_until=None, last_error=""
     )
-    unfinished.filter(pk=newest.pk).update(
+    if not unfinished.filter(pk=newest.pk).update(
         state=Publication.State.WRITTEN, written_at=now, revision=revision,
         held_by="", held_until=None, last_error="",
-    )  # fmt: skip
+    ):  # fmt: skip
+        return  # the claim ran out, and another relay has told it already
     took = None if newest.written_at else _ms_between(newest.created_at, now)
     scope, number = newest.release.scope, newest.release.number
     data = {"release": number, "revision": revision, "took_ms": took}

@@ -5,7 +5,7 @@ kept by the compares: the epoch is ours, and the pointer is the one we last saw.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -56,6 +56,7 @@ class Standing:
     pointer: Pointer | None  # None where there is none, or it is not readable
     store_revision: int
     epoch: str | None
+    is_half_written: bool = False  # a write that ended here had some of its parts stored already
 
     @classmethod
     def of(cls, held: Mapping[str, Stored], keys: ScopeKeys, revision: int) -> "Standing":
@@ -126,7 +127,8 @@ def write(
     for batch in _batches(parts, last=point):
         result = connection().transact(compare=fence, success=batch, failure=look)
         if not result.succeeded:
-            return False, Standing.of(result.read, keys, result.revision)
+            here = Standing.of(result.read, keys, result.revision)
+            return False, replace(here, is_half_written=revision > 0)
         revision = result.revision
     return True, Standing(revision, pointer_to(release), revision, epoch)
 
@@ -168,9 +170,9 @@ def _running(keys: ScopeKeys) -> set[int]:
     for stored in held.values():
         try:
             status = Status.from_bytes(stored.value)
-        except BadDocument:
+        except (BadDocument, TypeError):  # an agent's own text
             continue
-        numbers.update(number for number in (status.running, status.target) if number)
+        numbers.update(each for each in (status.running, status.target) if each and each > 0)
     return numbers
 
 

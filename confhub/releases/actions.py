@@ -93,23 +93,32 @@ def discard_draft(scope: Scope, *, expected: int | None, who: Actor, now: dateti
 
 @transaction.atomic
 def rebase_draft(
-    scope: Scope, *, take_theirs: Collection[str], expected_release: int, who: Actor, now: datetime
-) -> DraftView:
+    scope: Scope, *, take_theirs: Collection[str], expected_release: int,
+    expected: int | None = None, who: Actor, now: datetime,
+) -> DraftView:  # fmt: skip
     """Put the draft on the newest release: keys in `take_theirs` as published, the others as drafted.
 
-    Raises ReleaseIsStale when the newest is not the one that was decided about.
+    Raises ReleaseIsStale when the newest is not the one that was decided about, and DraftIsStale
+    when a key that would be given up was drafted anew after version `expected`.
     """
     scope = lock(scope)
     check_newest(scope, expected_release)
     head = head_of(scope)
     draft, rows = _opened(scope, keys=take_theirs, who=who, now=now)
+    given_up = [rows[key] for key in take_theirs if key in rows and is_change(rows[key])]
+    if expected is not None:
+        entries, keys = (head.entries if head else {}), [row.key for row in given_up]
+        _refuse_moved(scope, rows, entries, keys, yours={}, expected=expected, draft=draft)
     draft.version += 1
     draft.base = scope.head
-    given_up = [rows[key] for key in take_theirs if key in rows and is_change(rows[key])]
     for row in given_up:
         _put_back(row, version=draft.version, who=who, now=now)
     _save(given_up)
     _touch(draft, who=who, now=now)
+    events.audit(
+        "draft.rebased", who=who, target=str(scope),
+        data={"release": scope.head, "given_up": sorted(row.key for row in given_up)}, now=now,
+    )  # fmt: skip
     _tell(scope, draft, keys=take_theirs, who=who, now=now)
     return view_of(draft, head)
 

@@ -43,6 +43,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         self.streams: frozenset[str] = frozenset()
         self.position = 0
+        self.resumes = True  # the position is the page's word, not yet compared with ours
         self.rung = asyncio.Event()
         self.probed = False  # a heartbeat is owed before its time
         self.nudges = Nudges(self.rung.set)
@@ -88,7 +89,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if not await self._may_see(streams):
             return
         await self._stop_work()
-        self.streams, self.position = streams, position
+        self.streams, self.position, self.resumes = streams, position, True
         self.probed = True  # the first heartbeat says at once where this page stands
         self.rung.set()
         # Joining rings as well, so that nothing falls between the first read and the groups, and a
@@ -131,7 +132,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
         await self.close(code=REFRESH)
 
     async def _catch_up(self) -> None:
-        missed = await database_sync_to_async(feed.missed)(self.position, self.streams)
+        missed = await database_sync_to_async(feed.missed)(
+            self.position, self.streams, resumes=self.resumes
+        )
+        self.resumes = False
         if missed.too_many:
             await self._tell({"kind": "reload-snapshot", "position": missed.newest})
             self.position = missed.newest

@@ -29,7 +29,8 @@ class NotYours(Exception):
 
 @dataclass(frozen=True)
 class Missed:
-    """What happened on some streams after a position. `too_many`: more than REPLAY_LIMIT."""
+    """What happened on some streams after a position. `too_many`: more than REPLAY_LIMIT, or more
+    than is still known."""
 
     events: list[dict[str, Any]]
     newest: int
@@ -70,10 +71,15 @@ def _scope_id(stream: str) -> int:
     return int(pk)
 
 
-def missed(position: int, streams: Collection[str]) -> Missed:
-    """What came after `position`. Numbers waiting events first, so that nothing depends on a worker."""
+def missed(position: int, streams: Collection[str], *, resumes: bool) -> Missed:
+    """What came after `position`. Numbers waiting events first, so that nothing depends on a worker.
+
+    `resumes`: `position` is what a page said, which may have slept for a month.
+    """
     if events.some_wait_for_a_position():
         event_actions.number_new_events()
+    if resumes and not events.can_go_on_from(position):
+        return Missed([], events.newest_position(), too_many=True)
     found = events.since(position, streams=streams, limit=REPLAY_LIMIT + 1)
     if len(found) > REPLAY_LIMIT:
         return Missed([], events.newest_of(streams), too_many=True)

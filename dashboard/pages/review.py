@@ -99,10 +99,13 @@ def rebase(request: HttpRequest, who: Actor, service: str, environment: str) -> 
         messages.error(request, "Decide for each of these keys which value stays.")
         return redirect("review", service, environment)
     theirs = [key for key, side in decided.items() if side == "theirs"]
+    version = request.POST.get("version", "")
     try:
         actions.rebase_draft(
-            scope, take_theirs=theirs, expected_release=draft.head, who=who, now=clock.now()
-        )
+            scope, take_theirs=theirs, expected_release=draft.head,
+            expected=int(version) if version.isdecimal() and len(version) < 10 else None,
+            who=who, now=clock.now(),
+        )  # fmt: skip
     except ConfHubError as error:
         messages.error(request, error.detail)
     else:

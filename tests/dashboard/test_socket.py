@@ -171,6 +171,18 @@ for n in range(600):
 """
 
 
+def test_who_speaks_of_a_position_that_never_was_is_told_to_draw_anew(
+    web: System, scope: str, cookies: dict[str, str]
+) -> None:
+    with dial(web, cookies) as socket:
+        subscribe(socket, scope, position=10**9)  # the database was set back since
+
+        [anew] = [each for each in until(socket, "heartbeat") if each["kind"] != "heartbeat"]
+
+        assert anew["kind"] == "reload-snapshot"
+        assert anew["position"] < 10**9
+
+
 @pytest.mark.parametrize(
     "streams", [["scope.999999"], ["scope.x"], ["user.1"], ["scope.1", "nothing"], ["scope."]]
 )

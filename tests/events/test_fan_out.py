@@ -9,7 +9,7 @@ from channels.layers import get_channel_layer
 from confhub.events import actions, queries
 from confhub.events.models import Event
 from confhub.events.tasks import EVENTS_ARE_KEPT
-from tests.parts.factories import NOON
+from tests.parts.factories import NOON, later
 from tests.parts.servers import RedisServer
 
 pytestmark = pytest.mark.django_db
@@ -70,3 +70,31 @@ def test_old_events_are_forgotten_and_new_ones_stay() -> None:
     assert actions.forget_old(before=NOON - EVENTS_ARE_KEPT) == 1
 
     assert len(queries.since(0, streams=["catalog"])) == 1
+
+
+def test_a_page_goes_on_only_from_where_every_later_event_is_still_kept() -> None:
+    assert queries.can_go_on_from(0)
+    for at in (NOON, later(1), later(7200)):
+        actions.record("service.changed", stream="catalog", data={"service": "a"}, now=at)
+    actions.number_new_events()
+    newest = queries.newest_position()
+    assert queries.can_go_on_from(newest - 3)
+
+    actions.forget_old(before=later(3600))
+
+    assert not queries.can_go_on_from(newest - 3)
+    assert queries.can_go_on_from(newest - 1)
+    assert queries.can_go_on_from(newest)
+    assert not queries.can_go_on_from(newest + 1)  # the database was set back
+
+
+def test_a_large_backlog_is_forgotten_in_parts(monkeypatch) -> None:
+    monkeypatch.setattr(actions, "BATCH", 2)
+    happened = [("service.changed", "catalog", {"service": "a"})] * 5
+    actions.record_all(happened, now=NOON)
+    actions.record_all(happened[:1], now=later(60))
+    while actions.number_new_events():
+        pass
+
+    assert actions.forget_old(before=later(1)) == 5
+    assert Event.objects.count() == 1

@@ -109,8 +109,28 @@ def test_a_key_published_under_a_draft_must_be_decided_first() -> None:
     assert everything() == before
 
     rebase_draft(scope, take_theirs=["POOL"], expected_release=2, who=BEN, now=NOON)
+    audit = AuditEntry.objects.get(action="draft.rebased")
+    assert (audit.actor, audit.data) == ("ben", {"release": 2, "given_up": ["POOL"]})
     actions.publish_draft(scope, message="", who=BEN, now=NOON)
     assert values(scope) == {"POOL": 20, "HOST": "db2"}
+
+
+def test_theirs_is_not_taken_over_a_value_that_was_drafted_after_the_decision() -> None:
+    scope = a_scope()
+    a_release(scope, {"POOL": 10})
+    change_draft(scope, set={"POOL": 99}, expected=None, who=BEN, now=NOON)
+    actions.publish_changes(scope, set={"POOL": 20}, unset=[], message="", who=ANN, now=NOON)
+    seen = draft_of(scope).version
+    change_draft(scope, set={"POOL": 77}, expected=None, who=BEN, now=NOON)
+    before = everything()
+
+    with pytest.raises(DraftIsStale) as caught:
+        rebase_draft(
+            scope, take_theirs=["POOL"], expected_release=2, expected=seen, who=ANN, now=NOON
+        )
+
+    assert caught.value.extra["conflicts"]["POOL"]["theirs"] == 77
+    assert everything() == before
 
 
 def test_mine_stays_when_nothing_of_theirs_is_taken() -> None:

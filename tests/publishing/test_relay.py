@@ -339,6 +339,49 @@ def test_what_a_killed_relay_left_under_keys_is_cleared_by_the_next_release(etcd
     assert f"prod/billing/releases/{killed.newest.number:08d}" in found
 
 
+def test_a_release_that_is_overtaken_between_its_transactions_leaves_no_key_behind(
+    etcd, keyspace, monkeypatch
+) -> None:
+    scope = a_scope()
+    first = publish(scope, POOL=1)
+    relay.relay_waiting(now=NOON)
+    publish(scope, POOL=2, ZONE="x")
+    [slow] = relay._claim_due(now=NOON)
+    keys, batches = keyspace.scope("billing", "prod"), store._batches
+
+    def overtaken(parts, *, last):
+        monkeypatch.setattr(store, "_batches", then_the_first_goes_on)
+        [*some, rest] = parts
+        yield [part.op for part in some]
+        actions.roll_back(scope, number=first.number, message="", who=ANN, now=NOON)
+        assert relay.relay_waiting(now=later(1)) == 1
+        yield [rest.op, last]
+
+    def then_the_first_goes_on(parts, *, last):
+        etcdctl.put(etcd.endpoint, keys.value("ZONE"), "x")  # after the other one has looked
+        monkeypatch.setattr(store, "_batches", batches)
+        return batches(list(parts), last=last)
+
+    monkeypatch.setattr(store, "_batches", overtaken)
+
+    assert relay._relay(slow, now=NOON) == 0
+
+    found = held(etcd, keyspace)
+    assert found["prod/billing/keys/POOL"] == b"1"
+    assert "prod/billing/keys/ZONE" not in found
+    assert Pointer.from_bytes(found["prod/billing/current"]).release == 3
+
+
+def test_a_release_written_by_two_relays_is_told_once(etcd, keyspace) -> None:
+    publish(a_scope(), POOL=1)
+    [slow] = relay._claim_due(now=NOON)
+    relay.relay_waiting(now=later(13))  # its claim ran out
+
+    assert relay._relay(slow, now=later(14)) == 0
+
+    assert Event.objects.filter(kind="publication.written").count() == 1
+
+
 def test_a_release_that_etcd_refused_does_not_hold_up_the_next_one(
     etcd, keyspace, monkeypatch
 ) -> None:

@@ -126,7 +126,7 @@ export class Link {
       return;
     }
     if (frame.kind === "reload-snapshot") {
-      this.position = Math.max(this.position, frame.position);
+      this.position = frame.position; // lower than ours where the database was set back
       this.world.frame(frame);
       return;
     }
