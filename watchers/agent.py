@@ -9,12 +9,12 @@ from pathlib import Path
 import structlog
 
 from watchers.etcd import Etcd
+from watchers.follow.scopes import Follower, View
+from watchers.follow.statuses import Statuses
 from watchers.health import Pulse
-from watchers.instance import Agency, Instance, SharedDirectory
-from watchers.memory import Journal
+from watchers.instance.memory import Journal
+from watchers.instance.thread import Agency, Instance, SharedDirectory
 from watchers.runtimes.base import Runtime, Workload
-from watchers.scopes import Follower, View
-from watchers.statuses import Statuses
 from watchers.wire.keyspace import Keyspace
 
 log = structlog.get_logger("watchers.agent")

@@ -4,6 +4,7 @@ import re
 import signal
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -11,13 +12,12 @@ import click
 
 from watchers import logs, options
 from watchers.agent import Agent
-from watchers.child import CannotStart
 from watchers.etcd import Etcd
 from watchers.health import HealthServer
-from watchers.labels import BadLabel, Wishes, read_reload, read_soak
+from watchers.labels import read_wishes
 from watchers.options import BadOption, Options
-from watchers.render import BadSpec, parse_files
-from watchers.supervise import Job, NoConfiguration, Supervisor
+from watchers.run.child import CannotStart
+from watchers.run.supervise import Job, NoConfiguration, Supervisor
 from watchers.wire.names import BadName, check_slug
 
 REFUSED = 1
@@ -162,9 +162,12 @@ def _job(
     try:
         check_slug(service, what="service")
         check_slug(environment, what="environment")
-        wishes = Wishes(files=parse_files(files), reload=read_reload(how), soak_s=read_soak(soak))
-    except (BadName, BadSpec, BadLabel) as error:
+    except BadName as error:
         raise click.UsageError(str(error)) from error
+    problems: list[str] = []
+    wishes = read_wishes({"files": files, "reload": how, "soak": soak}, problems)
+    if wishes is None:
+        raise click.UsageError(" ".join(problems))
     name = instance or f"{told.host}-{service}-{environment}"
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", name):
         raise click.UsageError(
@@ -172,7 +175,10 @@ def _job(
             "with --instance, or set CONFHUB_HOST."
         )
     where = (directory or told.state_dir / "run" / name / "files").absolute()
-    return Job(service, environment, name, where, wishes, command, wait)
+    return Job(
+        service, environment, name, where, replace(wishes, directory=str(where.resolve())),
+        command, wait,
+    )  # fmt: skip
 
 
 def _options() -> Options:

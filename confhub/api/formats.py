@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from watchers.render import Files, render
+from watchers.render.release import Files, render
 from watchers.wire.documents import ReleaseDocument
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.watchers.served import runtime_for
-from watchers import reload
 from watchers.agent import Agent
-from watchers.disk import Directory
 from watchers.etcd import Etcd
-from watchers.memory import Journal
-from watchers.proving import Proving
+from watchers.instance.memory import Journal
+from watchers.instance.proving import Proving
+from watchers.reload.signals import ArmedSignal
+from watchers.swap.disk import Directory
 from watchers.wire.keyspace import Keyspace
 
 
@@ -61,8 +61,8 @@ BORDERS: dict[str, Callable[[], None]] = {
     "after the files were written": lambda: after(Directory, "write"),
     "after the intent was kept": lambda: after(Journal, "save", stage("pending")),
     "after the swap": lambda: after(Directory, "swap"),
-    "before the signal": lambda: before(reload, "send"),
-    "after the signal, before it was kept": lambda: after(reload, "send"),
+    "before the signal": lambda: before(ArmedSignal, "send"),
+    "after the signal, before it was kept": lambda: after(ArmedSignal, "send"),
     "after the signal was kept": lambda: after(Journal, "save", stage("soaking")),
     "before the directory is durable": lambda: before(Directory, "settle"),
     "in the soak": lambda: before(Proving, "_outlives"),

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,7 @@ from tests.parts.servers import wait_until
 from watchers import moments, processes
 from watchers.agent import Agent
 from watchers.etcd import Etcd
-from watchers.labels import Reload, Wishes, read_reload
-from watchers.render import Files, parse_files
+from watchers.labels import read_wishes
 from watchers.runtimes.base import Workload
 from watchers.runtimes.process import ProcessRuntime
 from watchers.wire.keyspace import Keyspace
@@ -70,14 +70,18 @@ def runtime_for(
     files: str = "json,env",
     instance: str = "one",
     soak_s: float = SOAK_S,
+    labels: dict[str, str] | None = None,
+    service: str = "shop",
 ) -> ProcessRuntime:
     """A runtime with one process that somebody else started."""
-    how: Reload = read_reload(reload)
-    wanted: Files = parse_files(files)
+    problems: list[str] = []
+    asked = {"reload": reload, "files": files, **(labels or {})}
+    wishes = read_wishes(asked, problems)
+    assert wishes is not None, problems
     runtime = ProcessRuntime(
         Workload(
-            id=instance, service="shop", environment="dev", runtime="process",
-            wishes=Wishes(files=wanted, reload=how, soak_s=soak_s), state="stopped",
+            id=instance, service=service, environment="dev", runtime="process",
+            wishes=replace(wishes, soak_s=soak_s, directory=str(directory)), state="stopped",
             container={"name": "workload"},
         ),
         directory,

@@ -10,7 +10,7 @@ import pytest
 from tests.parts import etcdctl
 from tests.parts.publisher import Publisher
 from tests.parts.servers import wait_until
-from tests.watchers.served import Process, Served, runtime_for
+from tests.watchers.served import Process, Served, runtime_for, until
 
 Serve = Callable[..., Served]
 
@@ -204,7 +204,7 @@ def test_a_wiped_store_takes_nothing_away_and_a_republished_one_reloads_nothing(
 def test_an_older_store_is_not_followed_down_unless_it_is_another_history(
     serve: Serve, publisher: Publisher, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("watchers.scopes.POLL_S", 1.0)  # the epoch is read with each poll
+    monkeypatch.setattr("watchers.follow.scopes.POLL_S", 1.0)  # the epoch is read with each poll
     served = serve()
     publisher.epoch("first")
     publisher.publish({"MAX": 1})
@@ -259,25 +259,53 @@ def test_a_process_that_began_after_the_swap_is_confirmed_without_a_reload(
     assert process.reloads(1) == 1, "only the first process was told"
 
 
-def test_one_slow_instance_does_not_hold_up_another(
+def test_one_slow_instance_does_not_hold_up_another_service(
     publisher: Publisher, process: Process, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("two")
-    slow = Process(folder)
-    first = runtime_for(slow.process.pid, slow.directory, instance="slow", soak_s=60)
+    slow, others = (
+        Process(folder),
+        Publisher(publisher.endpoint, publisher.keyspace.prefix, service="slow"),
+    )
+    first = runtime_for(
+        slow.process.pid, slow.directory, instance="slow", soak_s=60, service="slow"
+    )
     second = runtime_for(process.process.pid, process.directory, instance="quick")
     second.name = "second"
     served = Served(publisher.endpoint, publisher.keyspace, folder / "state", first, second)
     try:
+        others.publish({"MAX": 1})
+        until(publisher.endpoint, others.keys.instance("slow"), "applied", 1)
+        others.publish({"MAX": 2})
         publisher.publish({"MAX": 1})
-        served.until("applied", 1, instance="slow")
-        publisher.publish({"MAX": 2})
-        served.until("confirmed", 2, instance="quick")
+        served.until("confirmed", 1, instance="quick")
 
         assert slow.reloads(2) == 0, "a newer release waits for the one in flight"
     finally:
         served.stop()
         slow.stop()
+
+
+def test_replicas_of_one_service_reload_one_after_another(
+    publisher: Publisher, process: Process, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("two")
+    neighbour = Process(folder)
+    first = runtime_for(neighbour.process.pid, neighbour.directory, instance="first", soak_s=1)
+    second = runtime_for(process.process.pid, process.directory, instance="second", soak_s=1)
+    second.name = "second"
+    served = Served(publisher.endpoint, publisher.keyspace, folder / "state", first, second)
+    try:
+        publisher.publish({"MAX": 1})
+        receipts = [
+            served.until("confirmed", 1, instance=name).receipt for name in ("first", "second")
+        ]
+    finally:
+        served.stop()
+        neighbour.stop()
+
+    earlier, later = sorted(receipts, key=lambda receipt: receipt.applied_at)
+    assert later.applied_at >= earlier.confirmed_at
 
 
 def test_two_wishes_for_one_directory_are_a_problem_and_touch_nothing_more(

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.watchers.served import ROOT
-from watchers import folders
-from watchers.disk import CannotWrite, Directory
+from watchers.swap import folders
+from watchers.swap.disk import CannotWrite, Directory
 
 
 def opened(path: Path) -> Directory:
@@ -197,8 +197,8 @@ print(seen)
 """
 WRITER = """
 import json, sys
-from watchers import folders
-from watchers.disk import Directory
+from watchers.swap import folders
+from watchers.swap.disk import Directory
 path, release = sys.argv[1], int(sys.argv[2])
 while True:
     release += 1

@@ -25,7 +25,7 @@ from tests.parts.publisher import Publisher
 from tests.parts.require import missing
 from tests.parts.servers import free_port, wait_until
 from tests.watchers.served import ROOT, Served, status_of
-from watchers.reload import YOUNG_S
+from watchers.reload.signals import YOUNG_S
 from watchers.runtimes.docker import DockerRuntime
 
 pytestmark = pytest.mark.docker
@@ -322,7 +322,7 @@ def test_a_container_that_dies_before_it_is_looked_at_comes_back_with_the_one_be
     [
         ({"confhub.reloads": "signal:HUP"}, "", "confhub.reloads is no label that ConfHub knows"),
         ({}, "confhub.reload", "There is no default"),
-        ({"confhub.reload": "exec:nginx -s reload"}, "", "not offered by this version"),
+        ({"confhub.reload": "profile:nothing"}, "", "names no profile"),
         ({"confhub.deliver": "volume:/elsewhere"}, "", "has no volume there"),
         ({"confhub.process": "exe=nginx"}, "", "no process of this container runs nginx"),
     ],

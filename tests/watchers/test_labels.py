@@ -4,8 +4,12 @@ import signal
 
 import pytest
 
-from watchers.labels import Reload, Wishes, read_labels
-from watchers.render import Files
+from watchers.check.commands import CommandCheck
+from watchers.confirm.asked import HttpProof
+from watchers.labels import Wishes, read_labels
+from watchers.reload.asked import Restart
+from watchers.reload.signals import Signal
+from watchers.render.release import Files
 
 OURS = {
     "confhub.service": "shop",
@@ -20,7 +24,7 @@ def test_the_defaults_are_what_the_documentation_says() -> None:
     assert read is not None
     assert read.problems == ()
     assert read.wishes == Wishes(
-        files=Files(("env", "json")), reload=Reload(signal.SIGHUP),
+        files=Files(("env", "json")), ladder=(Signal(signal.SIGHUP),),
         directory="/run/confhub", soak_s=2.0, exe=None,
     )  # fmt: skip
 
@@ -31,8 +35,9 @@ def test_everything_can_be_said() -> None:
             **OURS,
             "confhub.deliver": "volume:/etc/app/conf",
             "confhub.files": "json,entry:app.ini",
-            "confhub.reload": "signal:sigusr1",
-            "confhub.confirm": "pid",
+            "confhub.reload": "signal:sigusr1 ; restart",
+            "confhub.check": "exec:app --check '{dir}/app.ini'",
+            "confhub.confirm": "http:GET :8080/version contains release {release}",
             "confhub.soak": "500ms",
             "confhub.process": "exe=nginx",
             "com.example.other": "not ours",
@@ -41,7 +46,9 @@ def test_everything_can_be_said() -> None:
 
     assert read is not None
     assert read.wishes == Wishes(
-        files=Files(("json",), ("app.ini",)), reload=Reload(signal.SIGUSR1),
+        files=Files(("json",), ("app.ini",)), ladder=(Signal(signal.SIGUSR1), Restart()),
+        check=CommandCheck(("app", "--check", "{dir}/app.ini")),
+        proof=HttpProof("GET", 8080, "/version", "release {release}"),
         directory="/etc/app/conf", soak_s=0.5, exe="nginx",
     )  # fmt: skip
 
@@ -60,21 +67,24 @@ def test_a_container_with_neither_name_is_none_of_ours(labels: dict[str, str]) -
         ({"confhub.reload": "HUP"}, "is no way to reload"),
         ({"confhub.reload": "signal:NOPE"}, "is no way to reload"),
         ({"confhub.reload": "signal:KILL"}, "no program reads its files again on KILL"),
-        ({"confhub.reload": "profile:nginx"}, "not offered by this version"),
-        ({"confhub.reload": "signal:HUP ; restart"}, "not offered by this version"),
-        ({"confhub.deliver": "copy:/x"}, "not offered by this version"),
+        ({"confhub.reload": "profile:nope"}, "names no profile"),
+        ({"confhub.reload": "signal:HUP ; none"}, "stands alone"),
+        ({"confhub.reload": "http:POST 9090/x"}, "own port and a path"),
+        ({"confhub.reload": "exec:"}, "names no program"),
+        ({"confhub.reload": "exec:sh '"}, "No closing quotation"),
+        ({"confhub.deliver": "copy:x"}, "names no directory"),
         ({"confhub.deliver": "volume:etc"}, "absolute path"),
         ({"confhub.deliver": "volume:/etc/../root"}, "absolute path"),
         ({"confhub.deliver": "volume:/"}, "absolute path"),
-        ({"confhub.files": "yaml"}, "planned"),
-        ({"confhub.confirm": "health"}, "not offered by this version"),
+        ({"confhub.files": "xml"}, "no format"),
+        ({"confhub.confirm": "http:GET :99999/"}, "own port and a path"),
         ({"confhub.confirm": "luck"}, "is no way to confirm"),
         ({"confhub.soak": "soon"}, "write a time"),
         ({"confhub.soak": "2h"}, "write a time"),
         ({"confhub.soak": "11m"}, "write a time"),
         ({"confhub.process": "nginx"}, "write exe=NAME"),
-        ({"confhub.check": "exec:true"}, "planned"),
-        ({"confhub.engine-kill": "true"}, "planned"),
+        ({"confhub.check": "true"}, "is no check"),
+        ({"confhub.engine-kill": "yes"}, "write true or false"),
         ({"confhub.relaod": "x"}, "no label that ConfHub knows"),
     ],
 )

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from watchers.render import BadSpec, CannotRender, Files, parse_files, render, variables
+from watchers.render.release import BadSpec, CannotRender, Files, parse_files, render, variables
 from watchers.wire.canonical import Json, checksum
 from watchers.wire.documents import ReleaseDocument
 

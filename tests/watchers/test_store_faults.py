@@ -9,7 +9,7 @@ from tests.parts import etcdctl
 from tests.parts.servers import wait_until
 from tests.watchers.conftest import OwnPublisher
 from tests.watchers.served import Process, Served, runtime_for
-from watchers.statuses import TTL_S
+from watchers.follow.statuses import TTL_S
 
 pytestmark = pytest.mark.faults
 
@@ -75,8 +75,8 @@ def test_etcd_wiped_and_republished(
 def test_a_status_that_somebody_deleted_comes_back(
     served: Served, own_publisher: OwnPublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("watchers.statuses.CHECK_S", 0.5)
-    monkeypatch.setattr("watchers.statuses.REFRESH_S", 0.5)
+    monkeypatch.setattr("watchers.follow.statuses.CHECK_S", 0.5)
+    monkeypatch.setattr("watchers.follow.statuses.REFRESH_S", 0.5)
     served.agent._statuses.doubt()  # so that the shorter times hold from now on
 
     etcdctl.delete_prefix(own_publisher.endpoint, own_publisher.keys.instances)

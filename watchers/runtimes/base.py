@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from watchers.disk import Directory
+from watchers.inside import Inside
 from watchers.labels import Wishes
 from watchers.processes import ProcessId
+from watchers.swap.disk import Directory
 from watchers.wire.status import Status
 
 
@@ -61,6 +62,9 @@ class Runtime(Protocol):
 
     def directory(self, workload: Workload) -> Directory:
         """The directory where `workload` reads its files. Raises CannotReach, CannotWrite."""
+
+    def inside(self, workload: Workload) -> Inside:
+        """The surroundings of `workload`, as it was last seen."""
 
     def told(self, status: Status) -> None:
         """What the agent now says of one of its workloads."""

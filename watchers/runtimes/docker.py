@@ -14,15 +14,17 @@ from typing import Any, Literal
 import structlog
 
 from watchers import moments
-from watchers.disk import Directory
+from watchers.inside import Inside
 from watchers.labels import Read, Wishes, read_labels
 from watchers.options import Options
 from watchers.processes import ProcessId
 from watchers.runtimes import inhabitants, mounts
 from watchers.runtimes.base import Beat, Report, Runtime, Workload
 from watchers.runtimes.engine import Engine, EngineAway
+from watchers.runtimes.here import Here
 from watchers.runtimes.inhabitants import NotHere
 from watchers.runtimes.mounts import Mount
+from watchers.swap.disk import Directory
 from watchers.wire.names import SLUG
 from watchers.wire.status import Status
 
@@ -102,6 +104,10 @@ class DockerRuntime:
             shares_files=lambda: mounts.shares_files_with(self._address),
         )
         return Directory(descriptor, f"{path} of {detail.name}")
+
+    def inside(self, workload: Workload) -> Inside:
+        detail: Detail = workload.detail
+        return Here(detail.first, {})
 
     def told(self, status: Status) -> None:
         """A container needs nothing from here: it has its files."""

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from watchers import folders, processes
+from watchers import processes
 from watchers.processes import ProcessId
 from watchers.runtimes.base import CannotReach
+from watchers.swap import folders
 
 
 @dataclass(frozen=True)

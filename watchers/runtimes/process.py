@@ -4,10 +4,13 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from watchers import folders, moments
-from watchers.disk import Directory
+from watchers import moments
+from watchers.inside import Inside
 from watchers.processes import ProcessId
 from watchers.runtimes.base import Beat, CannotReach, Report, Workload
+from watchers.runtimes.here import Here
+from watchers.swap import folders
+from watchers.swap.disk import Directory
 from watchers.wire.status import Status
 
 LOOK_S = 30.0
@@ -89,6 +92,9 @@ class ProcessRuntime:
                 f"{self._path} cannot be opened: {error.strerror}. Choose another --dir."
             ) from error
         return Directory(descriptor, str(self._path))
+
+    def inside(self, workload: Workload) -> Inside:
+        return Here(workload.process, {})
 
     def told(self, status: Status) -> None:
         with self._news:

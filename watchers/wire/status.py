@@ -8,6 +8,7 @@ from watchers.wire.documents import BadDocument, read_object, take
 
 State = Literal["delivered", "applied", "confirmed", "failed"]
 STATES: tuple[State, ...] = ("delivered", "applied", "confirmed", "failed")
+MAX_PENDING = 100  # names in a receipt
 MAX_REASON_CHARS = 4000  # a validator's last lines; more belongs into the host's own log
 
 
@@ -23,6 +24,7 @@ class Receipt:
     delivered_at: str | None = None
     applied_at: str | None = None
     confirmed_at: str | None = None
+    pending_restart: tuple[str, ...] = ()  # entries or settings that wait for one; then `delivered`
 
 
 @dataclass(frozen=True)
@@ -93,4 +95,5 @@ def _receipt(held: object, what: str) -> Receipt | None:
         delivered_at=held.get("delivered_at"),
         applied_at=held.get("applied_at"),
         confirmed_at=held.get("confirmed_at"),
+        pending_restart=tuple(map(str, held.get("pending_restart") or ()))[:MAX_PENDING],
     )

@@ -11,9 +11,9 @@ from pathlib import Path
 import structlog
 
 from watchers import options, processes
-from watchers.disk import release_of
 from watchers.processes import ProcessId
-from watchers.render import CannotRender, variables
+from watchers.render.release import CannotRender, variables
+from watchers.swap.disk import release_of
 
 log = structlog.get_logger("watchers.child")
 FORWARDED = tuple(

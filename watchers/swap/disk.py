@@ -22,7 +22,8 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Self
 
-from watchers import folders, moments
+from watchers import moments
+from watchers.swap import folders
 
 GENERATION = re.compile(r"gen-\d{1,10}(\.\d{1,4})?")
 LOCK_S = 5.0  # another agent needs milliseconds; longer means that something holds it on purpose
@@ -55,6 +56,15 @@ class Directory:
                         f"{self.name} has been locked by another process for {LOCK_S:g} s."
                     ) from None
                 time.sleep(0.01)
+
+    @contextlib.contextmanager
+    def unlocked(self) -> Iterator[None]:
+        """Let others in for a while. What stands here may be another afterwards. Raises CannotWrite."""
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        try:
+            yield
+        finally:
+            self._lock()
 
     def __enter__(self) -> Self:
         return self

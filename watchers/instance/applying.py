@@ -4,20 +4,28 @@ The state is the memory of memory.py and what the directory shows; every step be
 two with what is wanted, so that it does not matter where an agent was killed or what it missed.
 """
 
+from collections.abc import Mapping
+from contextlib import nullcontext
+
 import structlog
 
-from watchers import moments, reload
-from watchers.disk import CannotWrite, Directory, release_of
+from watchers import moments
+from watchers.attempt import Attempt
+from watchers.check.base import CheckFailed
+from watchers.follow.scopes import Unusable, Wanted
+from watchers.inside import CannotRun
+from watchers.instance.memory import Memory
+from watchers.instance.proving import Proving
+from watchers.instance.telling import CannotTell, values_in
 from watchers.labels import Wishes
-from watchers.memory import Memory
-from watchers.processes import Gone, Handle, NotAllowed, ProcessId
-from watchers.proving import Proving
-from watchers.render import CannotRender, render
+from watchers.processes import Gone, ProcessId
+from watchers.reload.base import NotTaken
+from watchers.render.release import CannotRender, render
 from watchers.runtimes.base import CannotReach, Workload
-from watchers.scopes import Unusable, Wanted
+from watchers.swap.disk import CannotWrite, Directory, release_of
 from watchers.wire.documents import ReleaseDocument
 
-log = structlog.get_logger("watchers.applying")
+log = structlog.get_logger("watchers.instance")
 FIRST_S = 5.0  # an entrypoint that waited for its files starts its program within this
 
 
@@ -38,6 +46,12 @@ class Applying(Proving):
         if isinstance(wanted, Unusable) and wanted.release != self.memory.release:
             self._refuse(wanted.release, "", stage="fetch", reason=wanted.reason)
         self._carry_on(wanted.document if isinstance(wanted, Wanted) else None, wishes)
+
+    def is_due(self, wanted: Wanted | Unusable | None) -> bool:
+        """True when something is to be told, so that its neighbours have to wait for their turn."""
+        if self.memory.stage in ("pending", "reverting"):
+            return True
+        return isinstance(wanted, Wanted) and self._is_due(wanted.document)
 
     def _is_due(self, document: ReleaseDocument) -> bool:
         """Another release than the newest tried, or that one where only this machine was in its way."""
@@ -97,27 +111,26 @@ class Applying(Proving):
         begun = Memory.but(
             self.memory, stage="pending", release=document.release, checksum=document.checksum,
             delivered_at=delivered_at, applied_at=None, confirmed_at=None, failed_at=None,
-            fail_stage="", reason="", passing=False,
+            fail_stage="", reason="", passing=False, rung=0, told_at_ns=0, noted={},
+            pending_restart=(),
         )  # fmt: skip
-        handle, objection = self._look_at_process(wishes)
-        unproven = False  # no generation here has ever passed its soak
+        self._values = document.values
         try:
             with self._around.directory() as directory:
-                begun = begun.but(generation=directory.write(document.release, files))
+                begun = begun.but(
+                    generation=directory.write(document.release, files),
+                    changed=_changed(directory, document),
+                )
                 if not self._has_it_already(begun, directory):
-                    unproven = directory.good() is None
-                    if objection is not None and not _may_wait(objection, begun, directory):
-                        raise objection
-                    # Before the swap: from here on a killed agent finds what it had begun.
-                    self._keep(begun, durable=False)
-                    directory.swap(begun.generation)
-                    if handle is not None:
-                        self._reload(handle, wishes)
-                    directory.settle()
-        except reload.Vetoed as error:
-            self._refuse_document(document, "reload", str(error), passing=unproven)
-        except NotAllowed as error:
-            self._refuse_document(document, "reload", str(error), passing=True)
+                    self._deliver(directory, begun, document, wishes, files)
+        except CheckFailed as error:
+            self._refuse_document(document, "check", str(error))
+        except CannotRun as error:
+            self._refuse_document(document, "check", str(error), passing=True)
+        except CannotTell as error:
+            self._refuse_document(document, "reload", str(error), passing=error.passing)
+        except NotTaken as error:
+            self._fail("reload", str(error), wishes)
         except (CannotReach, CannotWrite) as error:
             self._refuse_document(document, "swap", str(error), passing=True)
         else:
@@ -125,22 +138,84 @@ class Applying(Proving):
             self._save(durable=True)
             log.info("release.delivered", instance=self._id, release=document.release,
                      told=self.memory.stage == "soaking")  # fmt: skip
-            if objection is None:
-                self._prove(wishes)
-            else:
-                self._carry_on(document, wishes)
-        finally:
-            if handle is not None:
-                handle.close()
+            self._carry_on(document, wishes) if self.memory.stage == "pending" else self._prove(
+                wishes
+            )
 
-    def _look_at_process(
-        self, wishes: Wishes
-    ) -> tuple[Handle | None, reload.Vetoed | NotAllowed | None]:
-        """(the process to tell, or None; why it may not be told, or None)."""
+    def _deliver(
+        self,
+        directory: Directory,
+        begun: Memory,
+        document: ReleaseDocument,
+        wishes: Wishes,
+        files: Mapping[str, bytes],
+    ) -> None:
+        """Check the written generation, swap it in, and tell whatever runs.
+
+        Raises CheckFailed, CannotRun, CannotTell with nothing swapped; NotTaken with it swapped;
+        CannotReach, CannotWrite.
+        """
+        attempt = self._attempt(
+            begun.generation,
+            files,
+            wishes,
+            changed=frozenset(begun.changed),
+            told_at_ns=0,
+            noted={},
+        )
+        armed, rung = None, 0
         try:
-            return self._ready(wishes), None
-        except (reload.Vetoed, NotAllowed) as objection:
-            return None, objection
+            rung, armed = self._arm(attempt, wishes)
+        except Gone:
+            pass  # its successor begins with the new files
+        except CannotTell as objection:
+            if not _may_wait(objection, begun, directory):
+                # Without any proven generation it may be a program on its way to its handlers.
+                raise CannotTell(
+                    str(objection), passing=objection.passing or directory.good() is None
+                ) from objection
+        with armed or nullcontext():
+            if armed is not None:
+                self._check(directory, attempt, document, wishes)
+                noted = wishes.proof.note(attempt) if wishes.proof else {}
+                begun = begun.but(noted=noted, rung=rung)
+            # Before the swap: from here on a killed agent finds what it had begun.
+            self._keep(begun, durable=False)
+            directory.swap(begun.generation)
+            if wishes.deliver == "env" and not wishes.ladder[0].restarts:
+                self._await_restart()
+            elif armed is not None:
+                self._send(rung, armed, attempt, wishes)
+        directory.settle()
+
+    def _check(
+        self, directory: Directory, attempt: Attempt, document: ReleaseDocument, wishes: Wishes
+    ) -> None:
+        """Ask the workload's own validator. Raises CheckFailed, CannotRun, CannotWrite."""
+        if wishes.check is None:
+            if wishes.needs_check:
+                raise CheckFailed(
+                    f"profile:{wishes.profile} reloads nothing unchecked, because a bad file ends "
+                    "its process; write confhub.check."
+                )
+            return
+        # It may take its time, and another agent waits for the lock only some seconds.
+        with directory.unlocked():
+            wishes.check.run(attempt)
+        if directory.write(document.release, attempt.files) != attempt.generation:
+            raise CheckFailed(
+                "The files were changed while they were checked; nothing was swapped."
+            )
+
+    def _await_restart(self) -> None:
+        """The process reads its environment only, so it has the release once it begins anew."""
+        memory, process = self.memory, self._around.workload().process
+        if process is not None and not memory.changed:
+            self._runs(process)
+        elif process is not None:
+            self._keep(
+                memory.but(stage="awaits_restart", process=process, pending_restart=memory.changed)
+            )
 
     def _has_it_already(self, begun: Memory, directory: Directory) -> bool:
         """True when the process runs this very release, so that there is nothing to tell it."""
@@ -156,14 +231,6 @@ class Applying(Proving):
             self.memory = begun
             self._runs(process)
         return same
-
-    def _reload(self, handle: Handle, wishes: Wishes) -> None:
-        """Send it, and remember at once that it was sent."""
-        try:
-            reload.send(handle, wishes.reload)
-        except Gone:
-            return  # stays pending: its successor begins with the new files
-        self._runs(handle.process)
 
     # ── the release that it has already ───────────────────────────────────────────────────────
 
@@ -183,10 +250,10 @@ class Applying(Proving):
             if self.memory.stage == "pending" and document is not None:
                 self._refuse_document(document, "swap", str(error), passing=True)
             log.warning("directory.away", instance=self._id, reason=str(error))
-        except reload.Vetoed as error:
-            self._fail("reload", str(error), wishes, passing=unproven)
-        except NotAllowed as error:
-            self._fail("reload", str(error), wishes, passing=True)
+        except CannotTell as error:
+            self._fail("reload", str(error), wishes, passing=error.passing or unproven)
+        except NotTaken as error:
+            self._fail("reload", str(error), wishes)
         self._prove(wishes)
 
     def _put_right(
@@ -228,20 +295,44 @@ class Applying(Proving):
         if began_with:
             self._runs(process)
             log.info("release.began_with", instance=self._id, release=memory.release)
+        elif memory.stage == "awaits_restart":
+            return  # files were put right under a process that begins anew some time
         elif memory.stage != "failed":
-            patience_s = FIRST_S if directory.good() is None else 0.0
-            try:
-                with reload.ready(process, wishes.reload, patience_s=patience_s) as handle:
-                    self._reload(handle, wishes)
-            except Gone:
-                return
+            self._tell_late(directory, wishes)
         self._tell()
 
+    def _tell_late(self, directory: Directory, wishes: Wishes) -> None:
+        """Tell a process whose files were swapped before it could be told."""
+        attempt = self._attempt(
+            self.memory.generation, directory.read(self.memory.generation) or {}, wishes
+        )
+        patience_s = FIRST_S if directory.good() is None else 0.0
+        try:
+            rung, armed = self._arm(attempt, wishes, patience_s=patience_s)
+        except Gone:
+            return
+        with armed:
+            self._send(rung, armed, attempt, wishes)
 
-def _may_wait(objection: reload.Vetoed | NotAllowed, begun: Memory, directory: Directory) -> bool:
+
+def _changed(directory: Directory, document: ReleaseDocument) -> tuple[str, ...]:
+    """Entries that differ from those of the generation that readers see; all where it has no json."""
+    shown = directory.current()
+    before = values_in(directory.read(shown) or {}) if shown else {}
+    return tuple(
+        sorted(
+            key
+            for key in {*before, *document.values}
+            if (key in before, before.get(key))
+            != (key in document.values, document.values.get(key))
+        )
+    )
+
+
+def _may_wait(objection: CannotTell, begun: Memory, directory: Directory) -> bool:
     """True where the process may be one that waits for its first configuration: an entrypoint that
     starts its program, with its handlers, once the files are there. Nothing is replaced then."""
-    unproven = isinstance(objection, reload.Vetoed) and directory.good() is None
+    unproven = not objection.passing and directory.good() is None
     return unproven and not directory.shows(begun.generation)
 
 

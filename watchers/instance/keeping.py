@@ -1,19 +1,21 @@
-"""What every step of an instance builds on: its memory, its process, and the way back."""
+"""What every step of an instance builds on: its memory, its surroundings, and how a release fails."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import structlog
 
-from watchers import moments, reload
-from watchers.disk import CannotWrite, Directory, release_of
-from watchers.labels import Wishes
-from watchers.memory import Journal, Memory
-from watchers.processes import Gone, Handle, NotAllowed, ProcessId
-from watchers.runtimes.base import CannotReach, Workload
+from watchers import moments
+from watchers.inside import Inside
+from watchers.instance.memory import Journal, Memory
+from watchers.processes import ProcessId
+from watchers.runtimes.base import Workload
+from watchers.swap.disk import Directory
+from watchers.wire.canonical import Json
 from watchers.wire.documents import ReleaseDocument
 
-log = structlog.get_logger("watchers.applying")
+log = structlog.get_logger("watchers.instance")
+WORDS = 1500  # characters of a workload's own last words in a reason
 
 
 class Surroundings(Protocol):
@@ -28,12 +30,15 @@ class Surroundings(Protocol):
     def directory(self) -> Directory:
         """Its directory, open. Raises CannotReach, CannotWrite."""
 
+    def inside(self) -> Inside:
+        """Its files, processes and network, as its own process finds them."""
+
     def stopping(self) -> bool:
         """True when the agent ends, or the instance is gone."""
 
 
 class Keeping:
-    """An instance's memory, and how a release that does not hold is taken back."""
+    """An instance's memory, and how a release is refused before anything of it is swapped in."""
 
     def __init__(
         self,
@@ -44,6 +49,7 @@ class Keeping:
     ) -> None:
         self.memory: Memory = journal.load(instance_id)
         self._id, self._journal, self._around, self._tell = instance_id, journal, around, tell
+        self._values: Mapping[str, Json] = {}  # of the memory's release, once its document was seen
 
     def _keep(self, memory: Memory, *, durable: bool = True) -> None:
         if memory == self.memory:
@@ -59,23 +65,17 @@ class Keeping:
             # release.
             log.error("journal.not_written", instance=self._id, reason=error.strerror)
 
-    def _ready(self, wishes: Wishes) -> Handle | None:
-        """A handle on the process to tell, or None where none runs. Raises Vetoed, NotAllowed."""
-        workload = self._around.workload()
-        if workload.process is None or workload.state != "running":
-            return None
-        try:
-            return reload.ready(workload.process, wishes.reload)
-        except Gone:
-            return None  # its successor will begin with the new files
+    def _runs(self, process: ProcessId, *, told_at_ns: int = 0) -> None:
+        """`process` has the memory's release from now on; only the proof is open.
 
-    def _runs(self, process: ProcessId) -> None:
-        """`process` has the memory's release from now on; only the soak is open."""
+        `told_at_ns` 0: it began with the release.
+        """
         memory = self.memory
         self._keep(
             memory.but(
                 stage="soaking", process=process, applied_at=moments.stamp(), confirmed_at=None,
-                failed_at=None, fail_stage="", reason="",
+                failed_at=None, fail_stage="", reason="", told_at_ns=told_at_ns,
+                noted=memory.noted if told_at_ns else {}, pending_restart=(),
                 running=memory.release, running_checksum=memory.checksum,
             ),
             durable=False,
@@ -93,7 +93,15 @@ class Keeping:
             "running_checksum": self.memory.good_checksum if good else None,
         }
 
-    # ── failing ───────────────────────────────────────────────────────────────────────────────
+    def _last_words(self) -> str:
+        """What the workload wrote since it was told, for a reason; "" where nobody keeps it."""
+        since = moments.parse(self.memory.applied_at or self.memory.delivered_at)
+        if since is None:
+            return ""
+        words = self._around.inside().said_since(since.timestamp()).strip()
+        return f" It said: {words[-WORDS:]}" if words else ""
+
+    # ── refusing ──────────────────────────────────────────────────────────────────────────────
 
     def _refuse_document(
         self, document: ReleaseDocument, stage: str, reason: str, *, passing: bool = False
@@ -111,6 +119,7 @@ class Keeping:
             stage="failed", release=release, checksum=checksum, fail_stage=stage, reason=reason,
             passing=passing, failed_at=now, applied_at=None, confirmed_at=None, generation="",
             delivered_at=now if checksum else None,  # what could not be read was not delivered
+            pending_restart=(),
         )  # fmt: skip
         if (memory.release, memory.checksum, memory.reason) == (release, checksum, reason):
             kept = kept.but(
@@ -122,47 +131,3 @@ class Keeping:
             )
         self._keep(kept)
         self._tell()
-
-    def _fail(self, stage: str, reason: str, wishes: Wishes, *, passing: bool = False) -> None:
-        """The release was swapped in and did not hold: go back to the last good one."""
-        log.warning(
-            "release.failed",
-            instance=self._id,
-            release=self.memory.release,
-            stage=stage,
-            reason=reason,
-        )
-        self._keep(
-            self.memory.but(stage="reverting", fail_stage=stage, reason=reason, passing=passing,
-                            failed_at=moments.stamp())
-        )  # fmt: skip
-        self._revert(wishes)
-
-    def _revert(self, wishes: Wishes) -> None:
-        try:
-            with self._around.directory() as directory:
-                good = directory.good()
-                if good is not None and good != self.memory.generation:
-                    directory.swap(good)
-                    self._tell_again(good, wishes)
-                    directory.settle()
-        except (CannotReach, CannotWrite) as error:
-            # Stays reverting, so that the next look tries again: when the container is back, say.
-            log.warning("directory.away", instance=self._id, reason=str(error))
-        else:
-            self._keep(self.memory.but(stage="failed"))
-        self._tell()
-
-    def _tell_again(self, good: str, wishes: Wishes) -> None:
-        """Have a living process read the last good files; a dead one's successor begins with them."""
-        try:
-            handle = self._ready(wishes)
-            if handle is None:
-                return
-            with handle:
-                reload.send(handle, wishes.reload)
-        except (reload.Vetoed, NotAllowed, Gone) as error:
-            log.warning("reload.not_possible", instance=self._id, reason=str(error))
-            return
-        self._keep(self.memory.but(process=handle.process, **self._known(release_of(good))))
-        log.info("release.reverted", instance=self._id, release=release_of(good))

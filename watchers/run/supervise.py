@@ -13,15 +13,16 @@ from typing import Self
 
 import structlog
 
-from watchers import folders, moments
+from watchers import moments
 from watchers.agent import Agent
-from watchers.child import FORWARDED, Child, environment_of, reap_orphans
-from watchers.disk import Directory
 from watchers.etcd import Etcd
 from watchers.labels import Wishes
 from watchers.options import Options
+from watchers.run.child import FORWARDED, Child, environment_of, reap_orphans
 from watchers.runtimes.base import Workload
 from watchers.runtimes.process import ProcessRuntime
+from watchers.swap import folders
+from watchers.swap.disk import Directory
 
 log = structlog.get_logger("watchers.supervise")
 LOOK_S = 0.05  # until the files are there; afterwards signals wake us

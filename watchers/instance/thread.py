@@ -3,23 +3,25 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
 
-from watchers.applying import Applying
-from watchers.disk import CannotWrite, Directory
+from watchers.follow.scopes import Unusable, View, Wanted
 from watchers.health import Pulse
-from watchers.memory import Journal, Memory
+from watchers.inside import Inside
+from watchers.instance.applying import Applying
+from watchers.instance.memory import Journal, Memory
 from watchers.options import AGENT
 from watchers.processes import ProcessId
 from watchers.runtimes.base import CannotReach, Runtime, Workload
-from watchers.scopes import Unusable, View, Wanted
-from watchers.wire.status import MAX_REASON_CHARS, Receipt, State, Status
+from watchers.swap.disk import CannotWrite, Directory
+from watchers.wire.status import MAX_PENDING, MAX_REASON_CHARS, Receipt, State, Status
 
 log = structlog.get_logger("watchers.instance")
 LOOK_S = 60.0  # everything is compared again this often, whether or not anything was heard
+TURN_S = 0.5  # how soon an instance that waits for its turn notices that it shall stop
 RETRY_S = (5.0, 10.0, 20.0, LOOK_S)  # after a failure that this machine may get over
 ALIVE_S = LOOK_S + 660.0  # a soak may last ten minutes
 REPORT_S = 2.0  # a runtime needs a fraction of it to say why a process ended
@@ -36,6 +38,18 @@ class Claims(Protocol):
         """Raises SharedDirectory when it is another's for another purpose."""
 
 
+class Turns:
+    """One lock for each service in each environment: its instances here reload one after another."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._turns: dict[tuple[str, str], threading.Lock] = {}
+
+    def of(self, service: str, environment: str) -> threading.Lock:
+        with self._lock:
+            return self._turns.setdefault((service, environment), threading.Lock())
+
+
 @dataclass(frozen=True)
 class Agency:
     """What all instances of one agent share."""
@@ -45,6 +59,7 @@ class Agency:
     claims: Claims
     pulse: Pulse
     publish: Callable[[Status], None]
+    turns: Turns = field(default_factory=Turns)
 
 
 class Instance:
@@ -144,6 +159,9 @@ class Instance:
             raise CannotReach(str(error)) from error
         return directory
 
+    def inside(self) -> Inside:
+        return self._runtime.inside(self.workload())
+
     def stopping(self) -> bool:
         with self._news:
             return self._stop
@@ -197,11 +215,29 @@ class Instance:
             self._news.notify_all()
 
     def _step(self) -> None:
-        with self._news:
-            workload, view = self._workload, self._view
-        wanted = self._wanted(view)
+        if not self._steps.is_due(self._newest()[0]):
+            self._step_now()
+            return
+        workload = self.workload()
+        turn = self._agency.turns.of(workload.service, workload.environment)
+        while not turn.acquire(timeout=TURN_S):
+            self._agency.pulse.beat(self._name, within_s=ALIVE_S)
+            if self.stopping():
+                return
+        try:
+            self._step_now()
+        finally:
+            turn.release()
+
+    def _step_now(self) -> None:
+        wanted, workload = self._newest()
         if workload.wishes is not None and not self._stop:
             self._steps.step(wanted, workload.wishes)
+
+    def _newest(self) -> tuple[Wanted | Unusable | None, Workload]:
+        with self._news:
+            workload, view = self._workload, self._view
+        return self._wanted(view), workload
 
     def _wanted(self, view: View | None) -> Wanted | Unusable | None:
         """What etcd wants of this instance, unless it is an older etcd than one seen."""
@@ -264,6 +300,7 @@ def receipt_of(memory: Memory) -> Receipt | None:
         delivered_at=memory.delivered_at,
         applied_at=memory.applied_at,
         confirmed_at=memory.confirmed_at,
+        pending_restart=memory.pending_restart[:MAX_PENDING],
     )
 
 
@@ -283,6 +320,10 @@ def _problems(memory: Memory, problem: str) -> tuple[str, ...]:
     found = [problem] if problem else []
     if memory.stage == "failed" and memory.passing:
         found.append(memory.reason)
+    if memory.stage == "awaits_restart":
+        names = ", ".join(memory.pending_restart[:10])
+        more = f" and {left} more" if (left := len(memory.pending_restart) - 10) > 0 else ""
+        found.append(f"Release {memory.release} waits for a restart: {names}{more}.")
     return tuple(found)
 
 

@@ -7,14 +7,15 @@ import json
 import os
 import secrets
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import quote
 
 from watchers.processes import ProcessId
+from watchers.wire.canonical import Json
 
-Stage = Literal["new", "pending", "soaking", "confirmed", "reverting", "failed"]
+Stage = Literal["new", "pending", "soaking", "awaits_restart", "confirmed", "reverting", "failed"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Memory:
 
     pending: its generation is (about to be) swapped in, and the process was not told yet.
     soaking: the process runs it, since its reload or since its start; the proof is still open.
+    awaits_restart: the process runs only a part of it; the rest is read when it begins anew.
     reverting: it failed; the last good generation is (about to be) swapped in and told.
     """
 
@@ -33,6 +35,11 @@ class Memory:
     process: ProcessId | None = None  # that was told, or began with it
     running: int | None = None  # the release that `process` runs
     running_checksum: str | None = None
+    rung: int = 0  # of the ladder, by which it was told last
+    told_at_ns: int = 0  # boot clock, right before that; 0 = it began with the release
+    noted: Mapping[str, Json] = field(default_factory=dict)  # what the proof compares with
+    changed: tuple[str, ...] = ()  # entries that differ from the release before
+    pending_restart: tuple[str, ...] = ()
     delivered_at: str | None = None
     applied_at: str | None = None
     confirmed_at: str | None = None
@@ -54,10 +61,12 @@ class Memory:
     def from_json(cls, raw: bytes) -> Self:
         """Raises ValueError or TypeError for anything that this class did not write."""
         held = json.loads(raw)
-        known = {field.name for field in fields(cls)}
+        known = {each.name for each in fields(cls)}
         made: dict[str, Any] = {name: held[name] for name in held if name in known}
         if isinstance(made.get("process"), Mapping):
             made["process"] = ProcessId(**made["process"])
+        for name in ("changed", "pending_restart"):
+            made[name] = tuple(made.get(name, ()))
         return cls(**made)
 
     def to_json(self) -> bytes:

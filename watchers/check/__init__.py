@@ -1,0 +1,1 @@
+"""Whether a workload would take a release: asked before anything of it is swapped in."""

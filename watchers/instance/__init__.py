@@ -1,0 +1,1 @@
+"""One instance's way from one release to the next, and what is remembered of it."""

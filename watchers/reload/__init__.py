@@ -1,0 +1,1 @@
+"""Ways to tell a workload that its files are other ones now."""

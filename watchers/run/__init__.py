@@ -1,0 +1,1 @@
+"""`confhub run`: one process, started with its configuration and told of each new one."""
