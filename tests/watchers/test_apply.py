@@ -40,19 +40,21 @@ def test_a_release_reaches_a_running_process_without_a_restart(
 def test_the_last_of_many_publishes_wins_with_two_reloads(
     serve: Serve, publisher: Publisher, process: Process
 ) -> None:
-    served = serve()
+    served = serve(soak_s=2.0)
     publisher.publish({"MAX": 0})
     served.until("confirmed", 1)
 
+    began = time.monotonic()
     for number in range(50):
         publisher.publish({"MAX": number, "SAME": number})
+    took_s = time.monotonic() - began
     served.until("confirmed", 51)
 
     told = [line for line in process.lines() if line["why"] == "HUP" and line["release"] > 1]
     assert all(line["values"]["MAX"] == line["values"]["SAME"] for line in told)
-    # One was taken at once, the newest after its soak; slow machines fit another in between.
+    # One is taken at once, and the newest after its soak.
     assert told[-1]["release"] == 51
-    assert len(told) <= 4
+    assert len(told) <= 2 + took_s // 2.0
 
 
 def test_a_process_that_dies_of_a_release_gets_the_last_good_one_back(

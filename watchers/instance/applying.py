@@ -138,9 +138,10 @@ class Applying(Proving):
             self._save(durable=True)
             log.info("release.delivered", instance=self._id, release=document.release,
                      told=self.memory.stage == "soaking")  # fmt: skip
-            self._carry_on(document, wishes) if self.memory.stage == "pending" else self._prove(
-                wishes
-            )
+            if self.memory.stage == "pending":
+                self._carry_on(document, wishes)
+            else:
+                self._prove(wishes)
 
     def _deliver(
         self,
@@ -175,8 +176,9 @@ class Applying(Proving):
                     str(objection), passing=objection.passing or directory.good() is None
                 ) from objection
         with armed or nullcontext():
-            if armed is not None:
+            if attempt.process is not None:
                 self._check(directory, attempt, document, wishes)
+            if armed is not None:
                 noted = wishes.proof.note(attempt) if wishes.proof else {}
                 begun = begun.but(noted=noted, rung=rung)
             # Before the swap: from here on a killed agent finds what it had begun.
