@@ -92,4 +92,5 @@ def _receipt(receipt: Receipt | None) -> dict[str, Any] | None:
         "reason": clean(receipt.reason, 4000),
         **{name: text if moment(text) else None for name, text in times.items()},
         "at": clean(receipt.at, 40),
+        "pending_restart": [clean(name, 128) for name in receipt.pending_restart],
     }

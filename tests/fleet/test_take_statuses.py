@@ -63,6 +63,20 @@ def test_each_stage_is_a_row_a_receipt_and_an_event() -> None:
     assert queries.convergence(scope, 1).state == "confirmed"
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [(["max_connections"], ["max_connections"]), ([], []), ("all", []), (7, []), (None, [])],
+)
+def test_what_waits_for_a_restart_is_kept_with_the_receipt(said: object, kept: list[str]) -> None:
+    scope = a_scope()
+    a_release(scope)
+
+    take(status(receipt=receipt(1, "delivered", pending_restart=said)), revision=10)
+
+    [tile] = queries.instances_of(scope)
+    assert tile["receipt"]["pending_restart"] == kept
+
+
 def test_an_older_status_changes_nothing() -> None:
     scope = a_scope()
     take(status(pid=2), revision=20)

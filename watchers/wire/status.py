@@ -95,5 +95,9 @@ def _receipt(held: object, what: str) -> Receipt | None:
         delivered_at=held.get("delivered_at"),
         applied_at=held.get("applied_at"),
         confirmed_at=held.get("confirmed_at"),
-        pending_restart=tuple(map(str, held.get("pending_restart") or ()))[:MAX_PENDING],
+        pending_restart=_names(held.get("pending_restart")),
     )
+
+
+def _names(held: object) -> tuple[str, ...]:
+    return tuple(map(str, held[:MAX_PENDING])) if isinstance(held, list) else ()
