@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -26,17 +26,25 @@ class TooSlow(Exception):
 
 
 class RawWatch:
-    """One watch on the bare stubs, without any of our code: {pointer's bytes: when it came}, in ns."""
+    """One watch on the bare stubs, without any of our code: {value: when it came}, in ns."""
 
-    def __init__(self, endpoint: str, prefix: str) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        prefix: str,
+        wanted: Callable[[bytes, bytes], bool] = lambda key, _: key.endswith(
+            (b"/current", b"/floor")
+        ),
+    ) -> None:
+        self._wanted = wanted
         self._channel = grpc.insecure_channel(endpoint)
         self._seen: queue.SimpleQueue[tuple[bytes, int]] = queue.SimpleQueue()
         self._end = threading.Event()
         end = prefix.encode()[:-1] + bytes([prefix.encode()[-1] + 1])
-        wanted = etcdrpc.WatchRequest(
+        request = etcdrpc.WatchRequest(
             create_request=etcdrpc.WatchCreateRequest(key=prefix.encode(), range_end=end)
         )
-        self._call = etcdrpc.WatchStub(self._channel).Watch(self._requests(wanted))
+        self._call = etcdrpc.WatchStub(self._channel).Watch(self._requests(request))
         next(iter(self._call))  # created
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -49,7 +57,7 @@ class RawWatch:
             for answer in self._call:
                 came = time.monotonic_ns()
                 for event in answer.events:
-                    if event.kv.key.endswith((b"/current", b"/floor")):
+                    if self._wanted(event.kv.key, event.kv.value):
                         self._seen.put((event.kv.value, came))
         except grpc.RpcError:
             return  # closed
@@ -59,11 +67,11 @@ class RawWatch:
             self._seen.get_nowait()
 
     def next(self) -> int:
-        """When the next pointer came, in monotonic nanoseconds."""
+        """When the next wanted value came, in monotonic nanoseconds."""
         try:
             return self._seen.get(timeout=PATIENCE_S)[1]
         except queue.Empty:
-            raise TooSlow("no pointer in etcd") from None
+            raise TooSlow("what was watched for did not come to etcd") from None
 
     def close(self) -> None:
         self._end.set()

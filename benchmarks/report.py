@@ -26,7 +26,12 @@ FLOORS = {
 }
 STAGES = ("accepted", "in etcd", "handled, in the whole way")
 PEERS = ("confd -watch", "etcdctl watch")
-WAYS = ("the whole way", "the whole way, container")
+WAYS = {
+    "the whole way": "the publish request",
+    "the whole way, container": "the publish request",
+    "put to confirmed, process": "its put to its receipt",
+    "put to confirmed, container": "its put to its receipt",
+}
 
 
 def write(folder: Path, figures: Mapping[str, Figure], absent: list[str], rounds: int) -> str:
@@ -103,7 +108,7 @@ def _sentences(figures: Mapping[str, Figure]) -> list[str]:
 def _beside_peer(way: Figure, peer: Figure) -> str:
     ours, theirs = way.at(50), peer.at(50)
     sentence = (
-        f"{way.name[0].upper()}{way.name[1:]}, {ours:.1f} ms from the publish request, beside "
+        f"{way.name[0].upper()}{way.name[1:]}, {ours:.1f} ms from {WAYS[way.name]}, beside "
         f"{peer.name}, {theirs:.1f} ms from its put"
     )
     return _verdict(sentence, ours < theirs)

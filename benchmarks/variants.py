@@ -138,19 +138,32 @@ class Handled:
     def __init__(self, runtime: str, note: str, publisher: Publisher, bell: Bell) -> None:
         self._publisher, self._bell = StubPublisher(publisher), bell
         self._watch = RawWatch(publisher.endpoint, f"{publisher.keys.root}/")
+        self._receipts = RawWatch(
+            publisher.endpoint,
+            publisher.keys.instances,
+            lambda _, status: b'"state":"confirmed"' in status and self._newest in status,
+        )
+        self._newest = b""
         self.from_pointer = Figure(f"handled, {runtime}", f"pointer at a bare watcher → {note}")
         self.from_put = Figure(f"put to handled, {runtime}", f"transaction sent to etcd → {note}")
-        self.figures = [self.from_pointer, self.from_put]
+        self.confirmed = Figure(
+            f"put to confirmed, {runtime}",
+            "transaction sent to etcd → receipt `confirmed` at a bare watcher; no soak",
+        )
+        self.figures = [self.from_pointer, self.from_put, self.confirmed]
 
     def once(self) -> None:
         self._watch.forget()
         self._bell.forget()
+        self._newest = b'"running":%d,' % (self._publisher.number + 1)
+        self._receipts.forget()
         began = time.monotonic_ns()
         self._publisher.publish()
         visible = self._watch.next()
         handled = self._bell.wait(b"x")
         self.from_pointer.add(visible, handled)
         self.from_put.add(began, handled)
+        self.confirmed.add(began, self._receipts.next())
 
 
 class StubPublisher:
@@ -159,6 +172,11 @@ class StubPublisher:
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
         self._kv = etcdrpc.KVStub(grpc.insecure_channel(publisher.endpoint))
+
+    @property
+    def number(self) -> int:
+        """Of the newest release."""
+        return self._publisher.number
 
     def publish(self) -> None:
         publisher, held = self._publisher, values()

@@ -76,7 +76,7 @@ def standing(folder: Path) -> Iterator[tuple[World, System, WholeWay]]:
         system.call("POST", "/services", {"slug": SERVICE})
         system.publish(SERVICE, ENVIRONMENT, values())
         bell = world.bell("whole")
-        system.run(SERVICE, ENVIRONMENT, "perl", "-e", TIGHT, str(bell.path), soak="10ms")
+        system.run(SERVICE, ENVIRONMENT, "perl", "-e", TIGHT, str(bell.path), soak="0ms")
         bell.wait(b"r")
         whole = WholeWay(system, bell)
         bare = _bare(world, system)
@@ -113,7 +113,7 @@ def _add_handled(world: World, system: System) -> None:
     publisher.publish(values())  # type: ignore[arg-type]  # text values are JSON
     bell = world.bell("run")
     system.run(
-        SERVICE, ENVIRONMENT, "perl", "-e", TIGHT, str(bell.path), name="handled", soak="10ms",
+        SERVICE, ENVIRONMENT, "perl", "-e", TIGHT, str(bell.path), name="handled", soak="0ms",
         settings={"ETCD_PREFIX": OWN},
     )  # fmt: skip
     bell.wait(b"r")
@@ -203,7 +203,7 @@ def _labelled(world: World, engine: DockerEngine, service: str) -> Bell:
     delivered.mkdir(parents=True)
     labels = {
         "confhub.service": service, "confhub.environment": ENVIRONMENT, "confhub.files": "json,env",
-        "confhub.reload": "signal:HUP", "confhub.soak": "10ms",
+        "confhub.reload": "signal:HUP", "confhub.soak": "0ms",
     }  # fmt: skip
     return _container(world, engine, service, labels=labels, delivered=delivered)
 

@@ -18,7 +18,7 @@ class Attempt:
     generation: str  # "gen-43", a directory in it; `current` is a link to one
     files: Mapping[str, bytes]  # {"nginx.conf": …}: what stands in the generation
     values: Mapping[str, Json]  # the release's entries
-    changed: frozenset[str]  # entries that differ from the release that runs; all where none runs
+    changed: frozenset[str]  # entries that differ from the release before (for profiles and env)
     inside: Inside
     process: ProcessId | None  # the one that is told; None where nothing runs
     told_at_ns: int = 0  # boot clock, right before the reload began; 0 = it was not told (yet)

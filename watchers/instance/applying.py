@@ -20,7 +20,8 @@ from watchers.instance.telling import CannotTell, values_in
 from watchers.labels import Wishes
 from watchers.processes import Gone, ProcessId
 from watchers.reload.base import NotTaken
-from watchers.render.release import CannotRender, render
+from watchers.render.errors import CannotRender
+from watchers.render.release import render
 from watchers.runtimes.base import CannotReach, Workload
 from watchers.swap.disk import CannotWrite, Directory, release_of
 from watchers.wire.documents import ReleaseDocument
@@ -119,7 +120,7 @@ class Applying(Proving):
             with self._around.directory() as directory:
                 begun = begun.but(
                     generation=directory.write(document.release, files),
-                    changed=_changed(directory, document),
+                    changed=_changed(directory, document, wishes),
                 )
                 if not self._has_it_already(begun, directory):
                     self._deliver(directory, begun, document, wishes, files)
@@ -317,8 +318,13 @@ class Applying(Proving):
             self._send(rung, armed, attempt, wishes)
 
 
-def _changed(directory: Directory, document: ReleaseDocument) -> tuple[str, ...]:
-    """Entries that differ from those of the generation that readers see; all where it has no json."""
+def _changed(directory: Directory, document: ReleaseDocument, wishes: Wishes) -> tuple[str, ...]:
+    """Entries that differ from those of the generation that readers see; all where it has no json.
+
+    Only where somebody asks for them, because reading the old files takes as long as the signal.
+    """
+    if wishes.deliver != "env" and not wishes.profile:
+        return ()
     shown = directory.current()
     before = values_in(directory.read(shown) or {}) if shown else {}
     return tuple(
