@@ -58,8 +58,10 @@ def follow_forever(stop: threading.Event) -> None:
 
 def _elected(connection: Etcd, me: str) -> int | None:
     """A lease with the follower's key under it, or None where another worker has it."""
-    lease_id = connection.grant(LEASE_S)
     key = keyspace().follower
+    if connection.get(key)[0] is not None:
+        return None  # seen before a lease is made for nothing, each second in each worker
+    lease_id = connection.grant(LEASE_S)
     result = connection.transact(
         compare=[etcd.mod_revision_is(key, 0)],
         success=[etcd.put(key, me.encode(), lease_id)],

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
+from confhub.access.policies import NotFound
 from confhub.catalog.models import Scope
 from confhub.core.actors import Actor
 from confhub.core.errors import ConfHubError
@@ -25,6 +26,10 @@ class DraftIsStale(ConfHubError):
 
     code: ClassVar[str] = "draft.stale"
     status: ClassVar[int] = 412
+
+
+class ScopeIsGone(NotFound):
+    """Its service or environment was removed meanwhile."""
 
 
 class ReleaseIsStale(ConfHubError):
@@ -198,10 +203,15 @@ def check_newest(scope: Scope, expected: int | None) -> None:
 def lock(scope: Scope) -> Scope:
     """The scope with its row locked until the transaction ends, and its head as it is now.
 
-    Raises Scope.DoesNotExist where it was removed meanwhile.
+    Raises ScopeIsGone where it was removed meanwhile.
     """
     locked = Scope.objects.select_for_update().values_list("head", flat=True)
-    scope.head = locked.get(pk=scope.pk)
+    try:
+        scope.head = locked.get(pk=scope.pk)
+    except Scope.DoesNotExist as error:
+        raise ScopeIsGone(
+            f"{scope} was removed while you worked on it, so nothing was saved. Copy what you still need."
+        ) from error
     return scope
 
 

@@ -2,10 +2,11 @@
 
 import pytest
 
+from confhub.catalog.models import Scope
 from confhub.events.models import AuditEntry, Event
 from confhub.publishing import actions as publishing
 from confhub.releases import actions
-from confhub.releases.actions import DraftIsStale
+from confhub.releases.actions import DraftIsStale, ScopeIsGone
 from confhub.releases.entries import BadEntries
 from confhub.releases.models import Draft, DraftChange
 from confhub.releases.queries import draft_of, resolved_draft
@@ -223,3 +224,13 @@ def test_a_version_that_was_never_reached_is_stale_because_the_database_was_set_
         edit(scope, expected=7, A=1)
 
     assert rows() == before
+
+
+def test_an_edit_under_which_the_service_was_removed_says_so() -> None:
+    scope = a_scope()
+    Scope.objects.filter(pk=scope.pk).delete()
+
+    with pytest.raises(ScopeIsGone, match="was removed while you worked on it"):
+        edit(scope, POOL=1)
+
+    assert rows() == ([], [], Event.objects.count())
