@@ -95,6 +95,41 @@ def test_a_failed_release_is_not_tried_again_until_it_is_asked_for(
     )  # fmt: skip
 
 
+def test_the_good_release_published_again_after_a_bad_one_is_delivered_and_proven(
+    serve: Serve, publisher: Publisher, process: Process
+) -> None:
+    served = serve(labels={"files": "json,entry:app.conf"})
+    publisher.publish({"app.conf": "good"})
+    served.until("confirmed", 1)
+    publisher.publish({"other": "the file is missing"})
+    served.until("failed", 2)
+
+    publisher.publish({"app.conf": "good"})
+    status = served.until("confirmed", 3)
+
+    assert status.running == 3
+    assert process.reloads(3) == 1, "what the files say is the same, but the release is another"
+
+
+def test_an_agent_that_begins_twenty_times_signals_nobody(
+    serve: Serve, publisher: Publisher, process: Process
+) -> None:
+    served = serve()
+    publisher.publish({"MAX": 1})
+    served.until("confirmed", 1)
+    read = process.lines()
+
+    for _ in range(20):
+        served.stop()
+        served = serve()
+        wait_until(
+            lambda: served.agent._views and served.agent._instances["one"]._told is not None,
+            what="it has looked, and said what it found",
+        )
+
+    assert process.lines() == read
+
+
 def test_a_signal_without_a_handler_is_not_sent(
     publisher: Publisher, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
