@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import outages, report
+from benchmarks import idle, outages, report
 from benchmarks.clocked import Figure
 from benchmarks.world import World, standing, warm_up
 
@@ -40,6 +40,7 @@ def main() -> int:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(text)
+    print(idle.measured(asked.into))
     return 0
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from watchers.credentials import Credentials
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 # Everything that a run writes; elsewhere for a second one from the same tree.
 VAR_DIR = Path(os.environ.get("CONFHUB_VAR_DIR") or BASE_DIR / "var").absolute()
@@ -57,6 +59,28 @@ def number(name: str, *, default: int) -> int:
 def words(name: str, *, default: str = "") -> list[str]:
     """A comma list, without its empty places."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def etcd_credentials() -> Credentials:
+    """ETCD_USER and ETCD_PASSWORD, ETCD_CA, ETCD_CERT and ETCD_KEY. Raises ImproperlyConfigured."""
+    user, password = text("ETCD_USER") or None, text("ETCD_PASSWORD") or None
+    certificate, key = _file("ETCD_CERT", text("ETCD_CERT")), _file("ETCD_KEY", text("ETCD_KEY"))
+    if (user is None) != (password is None):
+        raise ImproperlyConfigured("ETCD_USER and ETCD_PASSWORD are needed together")
+    if (certificate is None) != (key is None):
+        raise ImproperlyConfigured("ETCD_CERT and ETCD_KEY are needed together")
+    return Credentials(user, password, _file("ETCD_CA", text("ETCD_CA")), certificate, key)
+
+
+def _file(name: str, path: str) -> Path | None:
+    """The file that a setting names, once it is known that it can be read."""
+    if not path:
+        return None
+    try:
+        with Path(path).open("rb"):
+            return Path(path).absolute()
+    except OSError as error:
+        raise ImproperlyConfigured(f"{name}={path!r}: {error.strerror}") from error
 
 
 def read_dotenv() -> None:

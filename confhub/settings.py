@@ -28,6 +28,9 @@ CONFHUB_FOLLOW = env.flag("CONFHUB_FOLLOW", default=False)  # this worker follow
 CONFHUB_HOST_DUTY = env.flag("CONFHUB_HOST_DUTY", default=False)  # this one serves its host
 ETCD_ENDPOINTS = env.words("ETCD_ENDPOINTS", default="127.0.0.1:2379")
 ETCD_PREFIX = env.text("ETCD_PREFIX", "/confhub/v1")
+ETCD_CREDENTIALS = env.etcd_credentials()
+# Instances' ids begin with their host's name, so that etcd's roles keep hosts apart
+CONFHUB_INSTANCE_PREFIX = env.flag("CONFHUB_INSTANCE_PREFIX", default=False)
 REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
 
 # --- The application ------------------------------------------------------------------------

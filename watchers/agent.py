@@ -4,18 +4,27 @@ import fcntl
 import os
 import threading
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import structlog
 
+from watchers import options
 from watchers.etcd import Etcd
+from watchers.follow.cache import Cache
 from watchers.follow.scopes import Follower, View
 from watchers.follow.statuses import Statuses
 from watchers.health import Pulse
 from watchers.instance.memory import Journal
 from watchers.instance.thread import Agency, Instance, SharedDirectory
+from watchers.metrics import Meter, exposition
+from watchers.redact import REDACTOR
 from watchers.runtimes.base import Runtime, Workload
+from watchers.stopping import Stop
+from watchers.unsealing import Secrets
+from watchers.wire.documents import ReleaseDocument
 from watchers.wire.keyspace import Keyspace
+from watchers.wire.status import Status
 
 log = structlog.get_logger("watchers.agent")
 RUNTIME_ALIVE_S = 180.0
@@ -65,10 +74,12 @@ class Agent:
         host: str,
         *,
         ends_with_us: bool = False,
+        secrets: Secrets | None = None,
     ) -> None:
         """`ends_with_us`: the workloads end with this process, so their keys are taken away then.
 
-        Raises OSError when `state_dir` cannot be made or written.
+        `secrets`: as the environment says where left out. Raises BadOption for that, and OSError
+        when `state_dir` cannot be made or written.
         """
         self.pulse = Pulse()
         self._etcd, self._keyspace, self._runtimes = etcd, keyspace, tuple(runtimes)
@@ -76,8 +87,16 @@ class Agent:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._statuses = Statuses(etcd, keyspace, self.pulse)
         self._claims = _Claims()
+        self._meter = Meter()
+        self._cache = Cache(state_dir)
         self._agency = Agency(
-            host, Journal(state_dir), self._claims, self.pulse, self._statuses.put
+            host,
+            Journal(state_dir),
+            self._claims,
+            self.pulse,
+            self._publish,
+            secrets=options.secrets_from() if secrets is None else secrets,
+            keep=self._keep,
         )
         self._lock = threading.RLock()
         self._instances: dict[str, Instance] = {}
@@ -92,9 +111,10 @@ class Agent:
         with _only_one(self._state_dir, stop) as is_ours:
             if not is_ours:
                 return
+            ending = Stop()
             threads = [
                 threading.Thread(
-                    target=self._serve, args=(runtime, stop), name=runtime.name, daemon=True
+                    target=self._serve, args=(runtime, ending), name=runtime.name, daemon=True
                 )
                 for runtime in self._runtimes
             ]
@@ -105,6 +125,7 @@ class Agent:
             for thread in (*threads, writer):
                 thread.start()
             stop.wait()
+            ending.set()
             self._close()
             writing.set()
             self._statuses.wake()
@@ -135,16 +156,45 @@ class Agent:
         instance = self._instance(instance_id)
         return instance is not None and instance.fall_back(timeout_s)
 
-    def await_verdict(self, instance_id: str, timeout_s: float) -> None:
-        """Return once the agent has judged the end of the instance's process."""
+    def await_verdict(
+        self, instance_id: str, timeout_s: float, *, began_at: datetime | None
+    ) -> None:
+        """Return once the agent has judged the end of the process that began then."""
         instance = self._instance(instance_id)
         if instance is not None:
-            instance.await_verdict(timeout_s)
+            instance.await_verdict(timeout_s, began_at=began_at)
 
     def silence(self) -> str | None:
         """Why etcd is not heard at the moment, or None."""
         with self._lock:
             return next((f.trouble for f in self._followers.values() if f.trouble), None)
+
+    def not_ready(self) -> list[str]:
+        """What was not read a first time yet: runtimes, scopes, and instances without a first look."""
+        with self._lock:
+            waits = [one.name for one in self._runtimes if one.name not in self._seen]
+            waits += [f"{e}/{s}" for s, e in self._followers if (s, e) not in self._views]
+            waits += [name for name, held in self._instances.items() if not held.has_looked()]
+        return waits
+
+    def standing(self) -> list[Status]:
+        """What each instance says of itself now."""
+        with self._lock:
+            instances = list(self._instances.values())
+        return [status for each in instances if (status := each.said()) is not None]
+
+    def reachable(self) -> dict[str, bool]:
+        """{runtime: whether it answers}, of those that can be away."""
+        found = {one.name: getattr(one, "reachable", None) for one in self._runtimes}
+        return {name: bool(is_there) for name, is_there in found.items() if is_there is not None}
+
+    def exposition(self) -> str:
+        """The metrics, as Prometheus reads them."""
+        return exposition(self, self._meter)
+
+    def _publish(self, status: Status) -> None:
+        self._meter.see(status)
+        self._statuses.put(status)
 
     def is_empty(self, service: str, environment: str) -> bool:
         """True when etcd was read and nothing has been published in that scope."""
@@ -158,7 +208,7 @@ class Agent:
 
     # ── what runs here ────────────────────────────────────────────────────────────────────────
 
-    def _serve(self, runtime: Runtime, stop: threading.Event) -> None:
+    def _serve(self, runtime: Runtime, stop: Stop) -> None:
         def beat() -> None:
             self.pulse.beat(runtime.name, within_s=RUNTIME_ALIVE_S)
 
@@ -213,6 +263,8 @@ class Agent:
         instance.join(JOIN_S)
         self._claims.leave(instance.id)
         self._agency.journal.forget(instance.id)
+        REDACTOR.forget(instance.id)
+        self._meter.forget(instance.id)
         self._statuses.drop(workload.service, workload.environment, instance.id)
         log.info("instance.gone", instance=instance.id)
 
@@ -227,7 +279,12 @@ class Agent:
         }
         for scope in needed - self._followers.keys():
             follower = self._followers[scope] = Follower(
-                self._etcd, self._keyspace, scope=scope, seen=self._considered, pulse=self.pulse
+                self._etcd,
+                self._keyspace,
+                scope=scope,
+                seen=self._considered,
+                pulse=self.pulse,
+                cache=self._cache,
             )
             follower.start()
         for scope in self._followers.keys() - needed:
@@ -250,6 +307,13 @@ class Agent:
             ]
         for instance in concerned:
             instance.consider(view)
+
+    def _keep(self, document: ReleaseDocument) -> None:
+        """For a start without etcd."""
+        try:
+            self._cache.keep(document)
+        except OSError as error:
+            log.error("cache.not_written", release=document.release, reason=error.strerror)
 
     def _close(self) -> None:
         with self._lock:

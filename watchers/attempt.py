@@ -21,6 +21,7 @@ class Attempt:
     changed: frozenset[str]  # entries that differ from the release before (for profiles and env)
     inside: Inside
     process: ProcessId | None  # the one that is told; None where nothing runs
+    checksum: str = ""  # of the release, as its document says; "" where only its files are known
     told_at_ns: int = 0  # boot clock, right before the reload began; 0 = it was not told (yet)
     noted: Mapping[str, Json] = field(
         default_factory=dict

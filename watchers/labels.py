@@ -11,12 +11,14 @@ from watchers.check.base import Check
 from watchers.check.commands import CommandCheck
 from watchers.confirm.asked import CommandProof, HealthProof, HttpProof
 from watchers.confirm.base import Proof
+from watchers.confirm.reported import NotifyProof, ReportProof
 from watchers.profiles import PROFILES
 from watchers.profiles.base import Profile
 from watchers.reload.asked import Exec, Http, Quiet, Restart
 from watchers.reload.base import Way
 from watchers.reload.signals import Signal
-from watchers.render.release import BadSpec, Files, parse_files
+from watchers.render.errors import BadSpec
+from watchers.render.files import Files, parse_files
 from watchers.wire.names import SLUG
 
 PREFIX = "confhub."
@@ -68,6 +70,11 @@ class Wishes:
     exe: str | None = None  # the program to tell where it is not the container's first process
     profile: str = ""  # its name, for sentences
 
+    @property
+    def waits_for_restart(self) -> bool:
+        """True where nothing reaches the process before somebody restarts it."""
+        return self.deliver == "env" and not self.ladder[0].restarts
+
 
 @dataclass(frozen=True)
 class Read:
@@ -104,10 +111,13 @@ def read_labels(labels: Mapping[str, str]) -> Read | None:
     )
 
 
-def read_wishes(ours: Mapping[str, str], problems: list[str]) -> Wishes | None:
+def read_wishes(
+    ours: Mapping[str, str], problems: list[str], *, supervised: bool = False
+) -> Wishes | None:
     """What {"reload": "signal:HUP", …} asks for, or None once `problems` says why not.
 
-    Every label is looked at, so that all that is wrong is said at once.
+    Every label is looked at, so that all that is wrong is said at once. `supervised`: for a process
+    that `confhub run` starts, which may be started anew and can speak for itself.
     """
 
     def read(reader: Callable[[], T], otherwise: T) -> T:
@@ -119,12 +129,15 @@ def read_wishes(ours: Mapping[str, str], problems: list[str]) -> Wishes | None:
 
     by_engine = read(lambda: _read_engine_kill(ours.get("engine-kill")), False)
     how = read(lambda: read_reload(ours.get("reload", ""), by_engine=by_engine), Reload((Quiet(),)))
-    deliver = read(lambda: read_deliver(ours.get("deliver", "volume")), VOLUME)
+    deliver = read(
+        lambda: read_deliver(ours.get("deliver", "volume"), supervised=supervised), VOLUME
+    )
     files = read(lambda: parse_files(ours.get("files", "env,json")), Files())
     check = read(lambda: read_check(ours.get("check", "")), None)
-    proof = read(lambda: read_confirm(ours.get("confirm", "")), None)
+    proof = read(lambda: read_confirm(ours.get("confirm", ""), supervised=supervised), None)
     soak_s = read(lambda: read_soak(ours.get("soak", "2s")), SOAK_S)
     exe = read(lambda: _read_process(ours.get("process")), None)
+    read(lambda: _need_no_hot_reload(deliver[0], how), None)
     if problems:
         return None
     profile = how.profile
@@ -238,10 +251,21 @@ def read_check(text: str) -> Check | None:
     return CommandCheck(_argv("confhub.check", rest))
 
 
-def read_confirm(text: str) -> Proof | None:
-    """`health`, `http:GET :8080/version contains {release}`, `exec:…`; `pid` and "" ask for none."""
+def read_confirm(text: str, *, supervised: bool = False) -> Proof | None:
+    """`health`, `http:GET :8080/version contains {release}`, `exec:…`; `pid` and "" ask for none.
+
+    For a process that is `supervised` also `notify` and `report`. Raises BadLabel.
+    """
     if text in ("", "pid"):
         return None
+    if text in ("notify", "report"):
+        if not supervised:
+            raise BadLabel(
+                f"confhub.confirm={text} works for a process that `confhub run` starts, because it "
+                "makes the socket; from outside nobody hears it. Write pid, health, exec:PROGRAM, or "
+                "http:GET :PORT/PATH contains {release}."
+            )
+        return NotifyProof() if text == "notify" else ReportProof()
     if text == "health":
         return HealthProof()
     kind, _, rest = text.partition(":")
@@ -252,7 +276,8 @@ def read_confirm(text: str) -> Proof | None:
         method, port, path = _request(f"confhub.confirm={text!r}", request)
         return HttpProof(method, port, path, contains.strip())
     raise BadLabel(
-        f"confhub.confirm={text!r} is no way to confirm: write pid, health, exec:PROGRAM, or "
+        f"confhub.confirm={text!r} is no way to confirm: write pid, health, "
+        f"{'notify, report, ' if supervised else ''}exec:PROGRAM, or "
         "http:GET :PORT/PATH contains {release}."
     )
 
@@ -271,9 +296,19 @@ def read_soak(text: str) -> float:
 # ── where ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def read_deliver(text: str) -> tuple[Deliver, str]:
-    """(volume or copy, the directory in the container). Raises BadLabel."""
+def read_deliver(text: str, *, supervised: bool = False) -> tuple[Deliver, str]:
+    """(volume or copy, the directory in the container). Raises BadLabel.
+
+    For a process that is `supervised`: volume or env, and its directory is told by another option.
+    """
     kind, _, path = text.partition(":")
+    if supervised:
+        if text not in ("volume", "env"):
+            raise BadLabel(
+                f"confhub.deliver={text!r}: write volume, for a command that reads its files, or env "
+                "for one that reads its environment only; --dir says where the files go."
+            )
+        return ("env" if text == "env" else "volume"), DIRECTORY
     path = path or DIRECTORY
     parts = path.split("/")
     is_path = not parts[0] and len(path) > 1 and not {"", ".", ".."} & set(parts[1:])
@@ -283,6 +318,15 @@ def read_deliver(text: str) -> tuple[Deliver, str]:
             "the container at which a volume is mounted, or copy:/path for one without."
         )
     return ("copy" if kind == "copy" else "volume"), path
+
+
+def _need_no_hot_reload(deliver: Deliver, how: Reload) -> None:
+    """A process's environment cannot change while it lives, whatever it is told. Raises BadLabel."""
+    if deliver == "env" and not all(isinstance(way, Quiet | Restart) for way in how.ladder):
+        raise BadLabel(
+            f"confhub.deliver=env and confhub.reload={how}: no reload changes the environment of a "
+            "process that runs. Write confhub.reload=restart, or none to wait for a restart."
+        )
 
 
 def _read_process(text: str | None) -> str | None:

@@ -4,6 +4,8 @@ import logging
 
 import structlog
 
+from watchers import redact
+
 _SHARED: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
@@ -35,6 +37,7 @@ def configure(*, level: str, as_json: bool) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
+                redact.in_log_line,  # after it, because a traceback may quote what a program said
                 renderer,
             ],
         )

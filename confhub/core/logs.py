@@ -4,6 +4,8 @@ from typing import Any
 
 import structlog
 
+from watchers import redact
+
 _SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
@@ -35,6 +37,7 @@ def dict_config(*, level: str, as_json: bool) -> dict[str, Any]:
                 "processors": [
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                     structlog.processors.format_exc_info,
+                    redact.in_log_line,  # a worker with host duty opens its containers' secrets
                     renderer,
                 ],
             },

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import structlog
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Window
 from django.db.models.functions import RowNumber
@@ -16,7 +17,7 @@ from confhub.core.actors import Actor
 from confhub.events import actions as events
 from confhub.fleet.models import Instance, Receipt, View
 from confhub.fleet.queries import tiles_of
-from confhub.fleet.statuses import facts_of, is_id, moment
+from confhub.fleet.statuses import facts_of, foreign, is_id, moment
 from watchers.wire.documents import BadDocument
 
 log = structlog.get_logger("fleet")
@@ -143,6 +144,8 @@ def _told(at: tuple[int, str], row: Instance | None, one: Seen, now: datetime) -
     """The row with the status in it; None where the status cannot be read or says nothing new."""
     try:
         facts = facts_of(one.value or b"")
+        if settings.CONFHUB_INSTANCE_PREFIX:
+            facts["problems"] = [*foreign(one.instance_id, facts["host"]), *facts["problems"]]
     except BadDocument as error:
         _say_unreadable(one.instance_id, one.revision, str(error))
         return None

@@ -40,7 +40,7 @@ def keyspace() -> Keyspace:
 def follow_forever(stop: threading.Event) -> None:
     """Take part in the election and, when elected, follow, until `stop` is set."""
     me = f"{socket.gethostname()}-{os.getpid()}"
-    connection = Etcd(settings.ETCD_ENDPOINTS)
+    connection = Etcd(settings.ETCD_ENDPOINTS, credentials=settings.ETCD_CREDENTIALS)
     try:
         while not stop.is_set():
             try:
@@ -80,7 +80,8 @@ def _serve(connection: Etcd, lease_id: int, me: str, stop: threading.Event) -> N
     )
     keeper.start()
     log.info("follower.elected", follower=me)
-    own = Etcd(settings.ETCD_ENDPOINTS)  # a watch's trouble must not end the lease
+    # Its own, because a watch's trouble must not end the lease.
+    own = Etcd(settings.ETCD_ENDPOINTS, credentials=settings.ETCD_CREDENTIALS)
     rows = Rows(me)
     try:
         for snapshot in own.follow(

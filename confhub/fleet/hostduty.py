@@ -27,7 +27,7 @@ class NoHostDuty(ConfHubError):
 def serve(stop: threading.Event) -> None:
     """Serve this host's containers until `stop` is set."""
     held = options.from_environment()
-    connection = Etcd(held.endpoints)
+    connection = Etcd(held.endpoints, credentials=held.credentials)
     agent = Agent(connection, held.keyspace, docker.runtimes_from(held), held.state_dir, held.host)
     _serving.append(agent)
     try:

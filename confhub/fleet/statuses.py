@@ -36,6 +36,21 @@ def facts_of(raw: bytes) -> dict[str, Any]:
     }
 
 
+def foreign(instance_id: str, host: str) -> list[str]:
+    """The problem that the status is not from the host that its key belongs to, or nothing.
+
+    etcd's roles let a host write keys that begin with its name and a dot, and nothing else; what
+    stands in a status is the word of whoever wrote it.
+    """
+    owner, _, name = instance_id.rpartition(".")
+    if owner == host and name:
+        return []
+    says = (
+        f"The status says that it is from host {host}, but the key {instance_id} is not that host's"
+    )
+    return [f"{says}: its agent runs without CONFHUB_INSTANCE_PREFIX, or somebody else wrote it."]
+
+
 def is_id(text: str) -> bool:
     """True where `text`, from a key in etcd, can name a row."""
     return 0 < len(text) <= MAX_ID_CHARS and clean(text, MAX_ID_CHARS) == text

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.conf import settings
+
 from confhub.publishing import store
 from confhub.publishing.models import Publication, Store
 from confhub.releases.models import Release
@@ -49,7 +51,7 @@ def store_state(*, now: datetime) -> StoreState:
 
 def store_answers(*, timeout_s: float) -> str:
     """ "" when etcd answers a linearizable read within `timeout_s`, else the sentence why not."""
-    probe = Etcd(store.endpoints(), timeout_s=timeout_s)
+    probe = Etcd(store.endpoints(), timeout_s=timeout_s, credentials=settings.ETCD_CREDENTIALS)
     try:
         probe.get(store.keyspace().epoch)
     except EtcdError as error:

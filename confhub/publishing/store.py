@@ -31,7 +31,7 @@ TIMEOUT_S = 3.0
 @cache
 def connection() -> Etcd:
     """This process's connection for reads and writes; it is made anew after a fork by itself."""
-    return Etcd(endpoints(), timeout_s=TIMEOUT_S)
+    return Etcd(endpoints(), timeout_s=TIMEOUT_S, credentials=settings.ETCD_CREDENTIALS)
 
 
 def endpoints() -> list[str]:

@@ -62,7 +62,36 @@ def test_another_tag_gets_the_content(api: Caller, publish: Callable[..., int], 
     assert api.get(CONFIG, If_None_Match=form).json() == {"MAX": 1}
 
 
-@pytest.mark.parametrize("name", ["yaml", "toml", "properties", "JSON", "", "x" * 1000])
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("yaml", b'"ON": true\nlimits:\n  max: 20\n', "application/yaml"),
+        ("toml", b"ON = true\n\n[limits]\nmax = 20\n", "application/toml"),
+        ("properties", b'ON=true\nlimits={"max":20}\n', "text/plain"),
+    ],
+)
+def test_each_format_is_the_file_that_is_delivered(
+    api: Caller, publish: Callable[..., int], name: str, content: bytes, kind: str
+) -> None:
+    publish(ON=True, limits={"max": 20})
+
+    answer = api.get(f"{CONFIG}?format={name}")
+
+    assert (answer.status_code, answer.content) == (200, content)
+    assert answer["Content-Type"] == f"{kind}; charset=utf-8"
+
+
+def test_a_value_that_a_format_does_not_have_is_named(
+    api: Caller, publish: Callable[..., int]
+) -> None:
+    publish(MAX=1, NOTHING=None)
+
+    document = problem(api.get(f"{CONFIG}?format=toml"), 422, "format.unfit")
+
+    assert document["fields"] == {"format": "NOTHING is null, which has no form in TOML."}
+
+
+@pytest.mark.parametrize("name", ["xml", "yml", "JSON", "", "x" * 1000])
 def test_a_format_that_is_not_there_names_those_that_are(
     api: Caller, publish: Callable[..., int], name: str
 ) -> None:
@@ -70,7 +99,7 @@ def test_a_format_that_is_not_there_names_those_that_are(
 
     document = problem(api.get(f"{CONFIG}?format={name}"), 422, "format.unknown")
 
-    assert document["fields"] == {"format": "Write json or env."}
+    assert document["fields"] == {"format": "Write json, yaml, env, toml or properties."}
 
 
 def test_nothing_published_is_nothing_to_answer(api: Caller, checkout_prod: Scope) -> None:

@@ -1,8 +1,7 @@
-"""A Docker engine of the tests' own, and small images made from Debian's packages and busybox.
+"""A Docker engine of the tests' own, with the images of tests/parts/images.py.
 
-Nothing is pulled: the images are made with debootstrap from the mirror that apt uses here, and kept
-as archives in CONFHUB_TEST_CACHE (~/.cache/confhub). The engine has its own socket, data and pid
-file, touches no firewall and makes no bridge, so containers run with `none` or `host` networking.
+It has its own socket, data and pid file, touches no firewall and makes no bridge, so containers run
+with `none` or `host` networking.
 """
 
 import contextlib
@@ -12,12 +11,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import tarfile
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import docker
 import pytest
@@ -25,23 +24,12 @@ from docker.errors import DockerException, ImageNotFound
 from docker.models.containers import Container
 from docker.types import Mount
 
+from tests.parts.images import BUSYBOX, NGINX, SERVICES, archive
 from tests.parts.require import missing
 from tests.parts.servers import program, wait_until
 from watchers import processes
 
-NGINX, BUSYBOX = "confhub-test/nginx:1", "confhub-test/busybox:1"
 START_S = 40.0
-BUILD_S = 300.0
-
-# Reads its file on HUP and says so; ends on TERM. `wait` is what a signal interrupts, not `sleep`.
-HANDLER = """#!/bin/sh
-n=0
-show() { echo "reloads=$n $(cat /run/confhub/config.json 2>/dev/null | tr -d '\\n ')"; }
-trap 'n=$((n+1)); show' HUP
-trap 'exit 0' TERM
-show
-while :; do sleep 3600 & wait $!; kill $! 2>/dev/null; done
-"""
 
 
 def why_not() -> str:
@@ -149,9 +137,8 @@ class DockerEngine:
         try:
             self.client.images.get(image)
         except ImageNotFound:
-            archive = _archive(image)
             name, _, tag = image.partition(":")
-            self.client.api.import_image_from_file(str(archive), repository=name, tag=tag)
+            self.client.api.import_image_from_file(str(archive(image)), repository=name, tag=tag)
 
     # ── containers ────────────────────────────────────────────────────────────────────────────
 
@@ -166,14 +153,18 @@ class DockerEngine:
         at: str = "/run/confhub",
         network: str = "none",
         restart: str = "no",
+        **more: Any,
     ) -> Container:
-        """Start a container with `folder` of this machine mounted at `at`."""
+        """Start a container with `folder` of this machine mounted at `at`.
+
+        `more` goes to the engine's client as it is: environment, user, tmpfs, volumes, ….
+        """
         self.need(image)
         mounts = [Mount(at, str(folder), type="bind")] if folder is not None else []
         client: Any = self.client  # its types want a literal for each word
         held: Container = client.containers.run(
             image, command, name=name, labels=dict(labels), mounts=mounts, network_mode=network,
-            restart_policy={"Name": restart}, detach=True,
+            restart_policy={"Name": restart}, detach=True, **more,
         )  # fmt: skip
         return held
 
@@ -197,91 +188,6 @@ def _unmount_below(directory: Path) -> None:
             subprocess.run(["umount", "-l", point], check=False, capture_output=True)
 
 
-# ── images ────────────────────────────────────────────────────────────────────────────────────────
-
-
-def cache() -> Path:
-    told = os.environ.get("CONFHUB_TEST_CACHE")
-    return Path(told) if told else Path.home() / ".cache" / "confhub"
-
-
-def _archive(image: str) -> Path:
-    """The image's root file system as a tar, made once for this machine."""
-    folder = cache()
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = folder / f"{image.partition('/')[2].replace(':', '-')}.tar"
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not kept.exists() or image == BUSYBOX:
-            with tempfile.TemporaryDirectory(prefix="confhub-image-") as work:
-                root = Path(work) / "root"
-                (_bootstrap_nginx if image == NGINX else _busybox)(root)
-                half = kept.with_suffix(".half")
-                with tarfile.open(half, "w") as made:
-                    made.add(root, arcname=".", filter=_wanted)
-                half.replace(kept)
-    return kept
-
-
-def _wanted(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Leave out what a container never reads: two thirds of the bytes."""
-    unread = ("./var/cache/apt", "./var/lib/apt/lists", "./usr/share/doc", "./usr/share/locale",
-              "./usr/share/man", "./dev", "./proc", "./sys")  # fmt: skip
-    return None if member.name.startswith(tuple(f"{name}/" for name in unread)) else member
-
-
-def _busybox(root: Path) -> None:
-    found = program("busybox")
-    if found is None:
-        missing(
-            "docker", "busybox is not there to make an image of (apt-get install busybox-static)"
-        )
-    for name in ("bin", "tmp", "run", "proc", "sys", "dev", "etc"):
-        (root / name).mkdir(parents=True)
-    shutil.copy(found, root / "bin" / "busybox")
-    names = subprocess.run([found, "--list"], capture_output=True, text=True, check=True).stdout
-    for name in names.split():
-        if name != "busybox":
-            (root / "bin" / name).symlink_to("busybox")
-    (root / "bin" / "handler").write_text(HANDLER)
-    (root / "bin" / "handler").chmod(0o755)
-
-
-def _bootstrap_nginx(root: Path) -> None:
-    tool = _sbin("debootstrap")
-    if tool is None:
-        missing("docker", "debootstrap is not there to make an image with")
-    suite, mirror = _debian()
-    log = root.parent / "log"
-    with log.open("wb") as out:
-        made = subprocess.run(
-            [tool, "--variant=minbase", "--include=nginx-light", suite, str(root), mirror],
-            stdout=out, stderr=out, timeout=BUILD_S, check=False,
-            env={**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"},
-        )  # fmt: skip
-    if made.returncode != 0:
-        last = log.read_text(errors="replace").strip().splitlines()[-1:]
-        missing("docker", f"debootstrap from {mirror} failed: {''.join(last)}")
-
-
-def _debian() -> tuple[str, str]:
-    """(codename, mirror) that apt uses on this machine."""
-    told = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(ORIGIN)|$(CODENAME)|$(COMPONENT)|$(SITE)",
-         "Created-By: Packages"],
-        capture_output=True, text=True, check=False,
-    ).stdout  # fmt: skip
-    found = [line.split("|") for line in told.splitlines()]
-    main = [
-        (codename, site)
-        for origin, codename, component, site in found
-        if origin == "Debian" and component == "main" and "-" not in codename
-    ]
-    if not main:
-        missing("docker", "apt names no Debian mirror to make an image from (apt-get update)")
-    return main[0]
-
-
 # ── one engine for all test processes ─────────────────────────────────────────────────────────────
 
 
@@ -296,7 +202,7 @@ def shared_engine(run: Path) -> Iterator[DockerEngine]:
         missing("docker", reason)
     users = run / "docker-users"
     users.mkdir(exist_ok=True)
-    mine = users / str(os.getpid())
+    mine = users / uuid4().hex  # one process may hold it twice, for a module and for the session
     with _locked(run):
         where = run / "docker-engine"
         if not where.exists():
@@ -350,3 +256,6 @@ def wait_running(container: Container, *, other_than: int = 0, timeout_s: float 
         if time.monotonic() > deadline:
             raise AssertionError(f"{container.name} did not come back: {container.attrs['State']}")
         time.sleep(0.05)
+
+
+__all__ = ["BUSYBOX", "NGINX", "SERVICES", "DockerEngine", "run_directory", "shared_engine"]

@@ -1,8 +1,22 @@
-"""A unix socket before an engine's, which passes GET on, refuses everything else, and writes both down."""
+"""A unix socket before an engine's with the allow-list that we ship; it writes down what it was asked."""
 
+import contextlib
+import re
 import socket
 import threading
 from pathlib import Path
+
+import yaml
+
+LIST = Path(__file__).resolve().parents[2] / "docs" / "operating" / "socket-proxy.yml"
+
+
+def shipped_list() -> re.Pattern[str]:
+    """What docs/operating/socket-proxy.yml allows; such a proxy puts ^ and $ around it."""
+    words = yaml.safe_load(LIST.read_text(encoding="utf-8"))["services"]["socket-proxy"]["command"]
+    allowed = [word for word in words if word.startswith("-allow")]
+    assert len(allowed) == 1, "one method, one expression"
+    return re.compile(f"^{allowed[0].removeprefix('-allowGET=')}$")
 
 
 class GetOnly:
@@ -12,6 +26,9 @@ class GetOnly:
         self.address = f"unix://{path}"
         self.asked: list[str] = []  # "GET /v1.41/containers/json?…"
         self._engine_socket, self._path = engine_socket, path
+        self._allowed = shipped_list()
+        self._lock = threading.Lock()
+        self._streams: set[socket.socket] = set()  # clients that listen to events
         self._listener = socket.socket(socket.AF_UNIX)
 
     def __enter__(self) -> "GetOnly":
@@ -24,9 +41,26 @@ class GetOnly:
         self._listener.close()
         self._path.unlink(missing_ok=True)
 
+    def cut_events(self) -> int:
+        """End every stream of events in the middle, as a network or a restarted engine does."""
+        with self._lock:
+            streams, self._streams = self._streams, set()
+        for stream in streams:
+            with contextlib.suppress(OSError):
+                stream.shutdown(socket.SHUT_RDWR)
+        return len(streams)
+
+    def inspections(self) -> int:
+        """How often one container was looked at."""
+        return sum(bool(re.search(r"/containers/[0-9a-f]{64}/json", line)) for line in self.asked)
+
     @property
     def refused(self) -> list[str]:
-        return [line for line in self.asked if not line.startswith("GET ")]
+        return [line for line in self.asked if not self._may(line)]
+
+    def _may(self, line: str) -> bool:
+        method, _, target = line.partition(" ")
+        return method == "GET" and self._allowed.fullmatch(target.partition("?")[0]) is not None
 
     def _accept(self) -> None:
         while True:
@@ -55,7 +89,10 @@ class GetOnly:
                     request, _, held = held.partition(b"\r\n\r\n")
                     line = request.split(b"\r\n", 1)[0].decode().rpartition(" HTTP")[0]
                     self.asked.append(line)
-                    if not line.startswith("GET "):
+                    if "/events" in line:
+                        with self._lock:
+                            self._streams.add(client)
+                    if not self._may(line):
                         client.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
                         return
                     engine.sendall(request + b"\r\n\r\n")

@@ -72,6 +72,7 @@ def runtime_for(
     soak_s: float = SOAK_S,
     labels: dict[str, str] | None = None,
     service: str = "shop",
+    environment: str = "dev",
 ) -> ProcessRuntime:
     """A runtime with one process that somebody else started."""
     problems: list[str] = []
@@ -80,7 +81,7 @@ def runtime_for(
     assert wishes is not None, problems
     runtime = ProcessRuntime(
         Workload(
-            id=instance, service=service, environment="dev", runtime="process",
+            id=instance, service=service, environment=environment, runtime="process",
             wishes=replace(wishes, soak_s=soak_s, directory=str(directory)), state="stopped",
             container={"name": "workload"},
         ),

@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -51,7 +52,10 @@ def test_a_loop_that_stops_stamping_is_named() -> None:
     pulse.beat("docker", within_s=0.05)
     pulse.beat("ended", within_s=0.01)
     pulse.end("ended")
-    server = HealthServer(("127.0.0.1", 0), pulse, lambda: {"etcd": None})
+    watched = SimpleNamespace(
+        pulse=pulse, silence=lambda: None, not_ready=list, exposition=lambda: ""
+    )
+    server = HealthServer(("127.0.0.1", 0), watched)
     try:
         time.sleep(0.1)
         with pytest.raises(urllib.error.HTTPError) as refused:

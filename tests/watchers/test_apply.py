@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,11 @@ def test_the_good_release_published_again_after_a_bad_one_is_delivered_and_prove
     assert process.reloads(3) == 1, "what the files say is the same, but the release is another"
 
 
+def has_looked(served: Served) -> bool:
+    agent = served.agent
+    return bool(agent._views) and agent._instances["one"]._told is not None
+
+
 def test_an_agent_that_begins_twenty_times_signals_nobody(
     serve: Serve, publisher: Publisher, process: Process
 ) -> None:
@@ -122,10 +128,7 @@ def test_an_agent_that_begins_twenty_times_signals_nobody(
     for _ in range(20):
         served.stop()
         served = serve()
-        wait_until(
-            lambda: served.agent._views and served.agent._instances["one"]._told is not None,
-            what="it has looked, and said what it found",
-        )
+        wait_until(partial(has_looked, served), what="it has looked, and said what it found")
 
     assert process.lines() == read
 
@@ -152,11 +155,22 @@ def test_a_signal_without_a_handler_is_not_sent(
         deaf.stop()
 
 
+def odd(value: str) -> bytes:
+    """A document with an entry that canonical JSON does not have."""
+    return (
+        '{"service": "shop", "environment": "dev", "release": 2, "checksum": "sha256:x", '
+        f'"entries": {{"A": {{"value": {value}}}}}}}'
+    ).encode()
+
+
 @pytest.mark.parametrize(
     ("bad", "stage", "says"),
     [
         (b"{not json", "fetch", "is not JSON"),
         (b'{"service": "shop"}', "fetch", "no usable"),
+        (odd("NaN"), "fetch", "NaN is no number"),
+        (odd("1e999"), "fetch", "holds what is no value"),
+        (odd('"\\ud800"'), "fetch", "holds what is no value"),
         ("another checksum", "fetch", "but its entries have"),
         ("another service", "fetch", "says that it is release 2 of other"),
         ("another number", "fetch", "says that it is release 7"),

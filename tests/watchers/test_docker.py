@@ -1,6 +1,5 @@
 """Real containers on a real engine: told by a signal from the host, never restarted, never harmed."""
 
-import contextlib
 import os
 import re
 import signal
@@ -11,11 +10,9 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
-from docker.errors import DockerException
 from docker.models.containers import Container
 
 from tests.parts import docker
@@ -24,19 +21,11 @@ from tests.parts.engine_proxy import GetOnly
 from tests.parts.publisher import Publisher
 from tests.parts.require import missing
 from tests.parts.servers import free_port, wait_until
+from tests.watchers.hosts import Host, id_of, reads
 from tests.watchers.served import ROOT, Served, status_of
 from watchers.reload.signals import YOUNG_S
-from watchers.runtimes.docker import DockerRuntime
 
 pytestmark = pytest.mark.docker
-LABELS = {
-    "confhub.service": "shop",
-    "confhub.environment": "dev",
-    "confhub.deliver": "volume:/run/confhub",
-    "confhub.files": "json,env",
-    "confhub.reload": "signal:HUP",
-    "confhub.soak": "200ms",
-}
 NGINX_CONF = """
 daemon off; pid /tmp/nginx.pid; error_log stderr; worker_processes 1;
 events {{}}
@@ -50,46 +39,6 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerEngine]:
         yield held
 
 
-class Host:
-    """An engine, an agent that serves it, and the containers of one test."""
-
-    def __init__(self, engine: DockerEngine, publisher: Publisher, folder: Path) -> None:
-        self.engine, self.publisher, self.folder = engine, publisher, folder
-        self.begun: list[Container] = []
-        self.agents: list[Served] = []
-
-    def start(self, image: str = BUSYBOX, command: list[str] | None = None, *,
-              labels: dict[str, str] | None = None, without: str = "", **more: Any) -> Container:  # fmt: skip
-        """A container with the ordinary labels, `labels` over them, one left out."""
-        name = f"t{uuid4().hex[:8]}"
-        volume = self.folder / name
-        volume.mkdir()
-        chosen = {**LABELS, "confhub.service": self.publisher.service, **(labels or {})}
-        chosen.pop(without, None)
-        held = self.engine.run(
-            image, command or ["/bin/handler"], name=name, labels=chosen, folder=volume, **more
-        )
-        self.begun.append(held)
-        return held
-
-    def files(self, container: Container) -> Path:
-        return self.folder / str(container.name)
-
-    def serve(self, address: str = "") -> Served:
-        held = Served(self.publisher.endpoint, self.publisher.keyspace, self.folder / "state",
-                      DockerRuntime(address or self.engine.address),
-                      service=self.publisher.service)  # fmt: skip
-        self.agents.append(held)
-        return held
-
-    def close(self) -> None:
-        for agent in self.agents:
-            agent.stop()
-        for container in self.begun:
-            with contextlib.suppress(DockerException):
-                container.remove(force=True)
-
-
 @pytest.fixture
 def host(engine: DockerEngine, publisher: Publisher, tmp_path: Path) -> Iterator[Host]:
     # A service of its own for each test, because all tests of a run share one engine.
@@ -97,15 +46,6 @@ def host(engine: DockerEngine, publisher: Publisher, tmp_path: Path) -> Iterator
     held = Host(engine, publisher, tmp_path)
     yield held
     held.close()
-
-
-def id_of(container: Container) -> str:
-    return str(container.id)[:12]
-
-
-def reads(container: Container) -> list[str]:
-    """What the handler has said, oldest first: "reloads=1 {"MAX":1}"."""
-    return [line.strip() for line in container.logs().decode().splitlines() if line.strip()]
 
 
 def test_nginx_takes_a_new_file_without_a_restart_and_serves_it(host: Host) -> None:

@@ -3,7 +3,7 @@
 Why not the client package alone, and what is believed of etcd: docs/decisions/0002-etcd-client.md.
 """
 
-from watchers.etcd.connection import Credentials
+from watchers.credentials import Credentials
 from watchers.etcd.errors import (
     Denied,
     EtcdError,

@@ -3,8 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +11,7 @@ import etcd3
 import grpc
 from etcd3 import etcdrpc
 
+from watchers.credentials import Credentials
 from watchers.etcd.errors import (
     ENDPOINT_FAILED,
     EtcdError,
@@ -38,17 +38,6 @@ OPTIONS = [
 FAILED_FOR_S = 1.0  # how long a failed endpoint is passed over; the package's default is 300 s
 # A member that has lost its leader refuses at once, where it would otherwise wait, or watch nothing.
 HAS_LEADER = ("hasleader", "true")
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """How we are known to etcd. A certificate's common name is the better login than a password."""
-
-    user: str | None = None
-    password: str | None = field(default=None, repr=False)
-    ca: Path | None = None  # None with https: the system's authorities
-    certificate: Path | None = None
-    key: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

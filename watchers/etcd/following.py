@@ -18,11 +18,12 @@ from watchers.etcd.ledger import Ledger, ReadAnew
 from watchers.etcd.operations import Stored, prefix_end
 from watchers.etcd.reads import ask_with_epoch, range_message, read_prefix
 from watchers.etcd.stream import Stream
+from watchers.stopping import Stop
 
 FIRST_DELAY_S = 0.2
 LONGEST_DELAY_S = 3.0  # with gRPC's own 2 s a server that is back is found within 5 s
 STEADY_S = 5.0  # a watch that lived this long was not a failure; the next delay is short again
-GLANCE_S = 0.25  # how often a quiet follower looks whether it shall stop
+GLANCE_S = 0.25  # how often a quiet follower looks whether it shall stop; with a Stop it need not
 ASK_AGAIN_S = 0.5
 CATCH_UP_S = 2.0  # how long the watch may be behind a poll before it counts as deaf
 
@@ -85,7 +86,7 @@ class Follow:
         accept_by = time.monotonic() + self.connection.timeout_s
         poll_at = self._next_poll()
         while not self.stop.is_set():
-            ledger.wait(min(GLANCE_S, max(0.0, poll_at - time.monotonic())))
+            self._await_news(ledger, until=poll_at if ledger.is_accepted else accept_by)
             if changed := ledger.take():
                 yield self._snapshot(ledger, changed)
             else:
@@ -97,6 +98,16 @@ class Follow:
                 self._poll(ledger)
                 yield self._snapshot(ledger, ledger.take())
                 poll_at = self._next_poll()
+
+    def _await_news(self, ledger: Ledger, *, until: float) -> None:
+        """Return once there is something to take or to do, `stop` is set, or the time is up."""
+        rest_s = max(0.0, until - time.monotonic())
+        if not isinstance(self.stop, Stop):
+            ledger.wait(min(GLANCE_S, rest_s))
+            return
+        with self.stop.waking(ledger.wake):
+            if not self.stop.is_set():
+                ledger.wait(rest_s)
 
     def _poll(self, ledger: Ledger) -> None:
         """Ask the store what was written since the last proof, and make sure that we know it."""

@@ -37,6 +37,7 @@ class Ledger:
         self._count = read.count
         self._counts = deque([(read.revision, read.count)], maxlen=COUNTS_KEPT)
         self._ended: Exception | None = None
+        self._woken = False
         self._changed = threading.Condition()
 
     # The watch's thread
@@ -44,6 +45,7 @@ class Ledger:
     def accept(self) -> None:
         with self._changed:
             self.is_accepted = True
+            self._changed.notify_all()
 
     def add(self, events: Iterable[Any]) -> None:
         """Take the events of one answer, which holds whole revisions, in their order.
@@ -90,13 +92,22 @@ class Ledger:
             self._ended = self._ended or why
             self._changed.notify_all()
 
+    # Any thread
+
+    def wake(self) -> None:
+        """Let whoever waits look whether it shall go on."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify_all()
+
     # The follower's thread
 
     def wait(self, timeout_s: float) -> None:
         """Return once there is something to take, the watch has ended, or time is up."""
         with self._changed:
-            if not self._waiting and self._ended is None:
+            if not self._waiting and self._ended is None and not self._woken:
                 self._changed.wait(timeout_s)
+            self._woken = False
 
     def take(self) -> frozenset[str]:
         """Bring `keys` up to what was told; return the keys that this changed."""

@@ -6,7 +6,8 @@ from typing import Any
 
 from etcd3 import etcdrpc
 
-from watchers.etcd.connection import Connection, Credentials, Stubs
+from watchers.credentials import Credentials
+from watchers.etcd.connection import Connection, Stubs
 from watchers.etcd.errors import EtcdError, LeaseGone, Unreachable
 from watchers.etcd.following import Follow, Snapshot
 from watchers.etcd.operations import (

@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 from etcd3 import etcdrpc
+from grpc import _common
 
 from watchers.etcd.connection import Connection
 from watchers.etcd.errors import Denied, EtcdError, Unreachable
@@ -17,6 +18,11 @@ from watchers.etcd.ledger import Ledger, ReadAnew
 from watchers.etcd.operations import prefix_end
 
 JOIN_S = 2.0
+# gRPC wakes each thread that waits for a stream ten times a second, for signals that only the main
+# thread of a Python program ever gets. It is told of answers by a condition, so nothing comes later.
+QUIET_S = 5.0
+if hasattr(_common, "MAXIMUM_WAIT_TIMEOUT"):
+    _common.MAXIMUM_WAIT_TIMEOUT = QUIET_S
 
 
 class Stream:

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 import structlog
 
 from watchers.etcd import Etcd, EtcdError, Snapshot, Stored
+from watchers.follow.cache import BadCache, Cache
 from watchers.health import Pulse
+from watchers.metrics import WATCH_RESTARTS
+from watchers.stopping import Stop
 from watchers.wire.documents import BadDocument, Pointer, ReleaseDocument, Rollout, target_of
 from watchers.wire.keyspace import Keyspace, ScopeKeys
 
@@ -44,6 +47,9 @@ class View:
     rollout: Rollout | None = None
     documents: Mapping[int, ReleaseDocument | Unusable] = field(default_factory=dict)
     unreadable: str = ""  # why `current` or `rollout` cannot be believed
+    cached: str = (
+        ""  # that this is not etcd's word but what was kept here, as a sentence; "" = it is
+    )
 
     def target(self, instance_id: str) -> int | None:
         """The release number that `instance_id` shall run; None where that is not known."""
@@ -82,14 +88,18 @@ class Follower:
         scope: tuple[str, str],
         seen: Callable[[View], None],
         pulse: Pulse,
+        cache: Cache | None = None,
     ) -> None:
+        """`cache`: what is told where etcd is silent from the start."""
         self.service, self.environment = scope
         self.trouble: str | None = None  # why the store is not heard at the moment
         self._etcd, self._seen, self._pulse = etcd, seen, pulse
+        self._cache = cache  # None once something was told
         self._keys: ScopeKeys = keyspace.scope(*scope)
         self._epoch_key = keyspace.epoch
+        self._has_read = False
         self._read: dict[int, tuple[int, ReleaseDocument | Unusable]] = {}
-        self._stop = threading.Event()
+        self._stop = Stop()
         self._name = f"scope {self.environment}/{self.service}"
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
 
@@ -134,6 +144,9 @@ class Follower:
 
     def _on_trouble(self, error: EtcdError) -> None:
         self._beat()  # the loop lives, though etcd does not answer it
+        if self._cache is not None:
+            self._tell_kept(self._cache)
+            self._cache = None
         if self.trouble is None:
             log.warning("store.silent", scope=self._name, reason=str(error))
         self.trouble = str(error)
@@ -143,8 +156,42 @@ class Follower:
         if self.trouble is not None:
             log.info("store.heard", scope=self._name, revision=snapshot.revision)
             self.trouble = None
+        if snapshot.anew and self._has_read:
+            WATCH_RESTARTS.add()
+        self._has_read = True
+        self._cache = None
         if snapshot.changed or snapshot.anew:
             self._seen(self._view(snapshot))
+
+    def read_once(self) -> View:
+        """The scope as it is now, for whoever does not follow it. Raises EtcdError."""
+        epoch, _ = self._etcd.get(self._epoch_key)
+        keys, revision = self._etcd.read_prefix(f"{self._keys.root}/")
+        return self._view(
+            Snapshot(revision, keys, frozenset(), True, epoch.value.decode() if epoch else None)
+        )
+
+    def _tell_kept(self, cache: Cache) -> None:
+        """Tell what this machine kept of the scope, for an instance that has no files at all."""
+        try:
+            kept = cache.load(self.service, self.environment)
+        except (BadCache, OSError) as error:
+            log.error("cache.rejected", scope=self._name, reason=str(error))
+            return
+        if kept is None:
+            return
+        document = kept.document
+        self._seen(
+            View(
+                self.service,
+                self.environment,
+                None,
+                Pointer(document.release, document.checksum, document.created_at),
+                documents={document.release: document},
+                cached=f"etcd does not answer: release {document.release} is from the cache, "
+                f"{kept.age}.",
+            )
+        )
 
     def _view(self, snapshot: Snapshot) -> View:
         pointer, rollout, unreadable = None, None, ""

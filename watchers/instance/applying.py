@@ -16,12 +16,12 @@ from watchers.follow.scopes import Unusable, Wanted
 from watchers.inside import CannotRun
 from watchers.instance.memory import Memory
 from watchers.instance.proving import Proving
+from watchers.instance.rendering import Rendering
 from watchers.instance.telling import CannotTell, values_in
 from watchers.labels import Wishes
 from watchers.processes import Gone, ProcessId
 from watchers.reload.base import NotTaken
 from watchers.render.errors import CannotRender
-from watchers.render.release import render
 from watchers.runtimes.base import CannotReach, Workload
 from watchers.swap.disk import CannotWrite, Directory, release_of
 from watchers.wire.documents import ReleaseDocument
@@ -30,23 +30,40 @@ log = structlog.get_logger("watchers.instance")
 FIRST_S = 5.0  # an entrypoint that waited for its files starts its program within this
 
 
-class Applying(Proving):
+class Applying(Proving, Rendering):
     """One instance's steps. Only its own thread calls them."""
 
     # ── one look ──────────────────────────────────────────────────────────────────────────────
 
     def step(self, wanted: Wanted | Unusable | None, wishes: Wishes) -> None:
         """Bring the instance nearer to `wanted`; None says that nothing is known to be wanted."""
+        if isinstance(wanted, Wanted) and wanted.document.secret_keys:
+            self._learn(wanted.document)
         if self.memory.stage == "reverting":
             self._revert(wishes)
         if self.memory.stage == "reverting":
             return
         if isinstance(wanted, Wanted) and self._is_due(wanted.document):
             self._begin(wanted.document, wishes)
+            self._keep_proven(wanted)
             return
         if isinstance(wanted, Unusable) and wanted.release != self.memory.release:
             self._refuse(wanted.release, "", stage="fetch", reason=wanted.reason)
         self._carry_on(wanted.document if isinstance(wanted, Wanted) else None, wishes)
+        if isinstance(wanted, Wanted):
+            self._keep_proven(wanted)
+
+    def _keep_proven(self, wanted: Wanted) -> None:
+        """Not a rollout's: what a canary took is not yet what everybody shall begin with."""
+        memory, document = self.memory, wanted.document
+        is_it = (memory.release, memory.checksum) == (document.release, document.checksum)
+        if memory.stage == "confirmed" and is_it and wanted.from_pointer:
+            self._around.keep_proven(document)
+
+    def has_nothing(self) -> bool:
+        """True where the directory shows no generation. Raises CannotReach, CannotWrite."""
+        with self._around.directory() as directory:
+            return directory.good() is None and directory.current() is None
 
     def is_due(self, wanted: Wanted | Unusable | None) -> bool:
         """True when something is to be told, so that its neighbours have to wait for their turn."""
@@ -105,9 +122,9 @@ class Applying(Proving):
     def _begin(self, document: ReleaseDocument, wishes: Wishes) -> None:
         delivered_at = moments.stamp()
         try:
-            files = render(document, wishes.files)
+            document, files = self._rendered(document, wishes)
         except CannotRender as error:
-            self._refuse_document(document, "render", str(error))
+            self._refuse_document(document, "render", str(error), passing=error.passing)
             return
         begun = Memory.but(
             self.memory, stage="pending", release=document.release, checksum=document.checksum,
@@ -119,8 +136,10 @@ class Applying(Proving):
         try:
             with self._around.directory() as directory:
                 begun = begun.but(
-                    generation=directory.write(document.release, files),
-                    changed=_changed(directory, document, wishes),
+                    generation=self._write(directory, document, files),
+                    changed=_changed(
+                        directory, document, wishes, self._around.workload().started_with
+                    ),
                 )
                 if not self._has_it_already(begun, directory):
                     self._deliver(directory, begun, document, wishes, files)
@@ -184,17 +203,43 @@ class Applying(Proving):
                 begun = begun.but(noted=noted, rung=rung)
             # Before the swap: from here on a killed agent finds what it had begun.
             self._keep(begun, durable=False)
+            before = directory.current()
             directory.swap(begun.generation)
-            if wishes.deliver == "env" and not wishes.ladder[0].restarts:
+            if attempt.process is not None:
+                self._require_seen_or(before, directory, attempt, wishes)
+            if wishes.waits_for_restart:
                 self._await_restart()
             elif armed is not None:
                 self._send(rung, armed, attempt, wishes)
         directory.settle()
 
+    def _require_seen_or(
+        self, before: str | None, directory: Directory, attempt: Attempt, wishes: Wishes
+    ) -> None:
+        """Swap `before` back, and raise CannotReach, unless the workload sees the new generation."""
+        try:
+            self._require_seen(directory, attempt.inside, wishes, attempt.files)
+        except CannotReach:
+            if before is None:
+                directory.hide()
+            else:
+                directory.swap(before)
+            raise
+
     def _check(
         self, directory: Directory, attempt: Attempt, document: ReleaseDocument, wishes: Wishes
     ) -> None:
         """Ask the workload's own validator. Raises CheckFailed, CannotRun, CannotWrite."""
+        self._ask(directory, attempt, wishes)
+        if wishes.check is None:
+            return
+        if self._write(directory, document, attempt.files) != attempt.generation:
+            raise CheckFailed(
+                "The files were changed while they were checked; nothing was swapped."
+            )
+
+    def _ask(self, directory: Directory, attempt: Attempt, wishes: Wishes) -> None:
+        """Raises CheckFailed, CannotRun, CannotWrite; CannotReach where it was frozen meanwhile."""
         if wishes.check is None:
             if wishes.needs_check:
                 raise CheckFailed(
@@ -203,12 +248,16 @@ class Applying(Proving):
                 )
             return
         # It may take its time, and another agent waits for the lock only some seconds.
-        with directory.unlocked():
-            wishes.check.run(attempt)
-        if directory.write(document.release, attempt.files) != attempt.generation:
-            raise CheckFailed(
-                "The files were changed while they were checked; nothing was swapped."
-            )
+        try:
+            with directory.unlocked():
+                wishes.check.run(attempt)
+        except CheckFailed as error:
+            workload = self._around.workload()
+            if (workload.process, workload.state) != (attempt.process, "running"):
+                raise CannotReach(
+                    f"It was paused, stopped or begun anew while it was asked. ({error})"
+                ) from error
+            raise
 
     def _await_restart(self) -> None:
         """The process reads its environment only, so it has the release once it begins anew."""
@@ -253,6 +302,10 @@ class Applying(Proving):
             if self.memory.stage == "pending" and document is not None:
                 self._refuse_document(document, "swap", str(error), passing=True)
             log.warning("directory.away", instance=self._id, reason=str(error))
+        except CheckFailed as error:
+            self._fail("check", str(error), wishes)
+        except CannotRun as error:
+            self._fail("check", str(error), wishes, passing=True)
         except CannotTell as error:
             self._fail("reload", str(error), wishes, passing=error.passing or unproven)
         except NotTaken as error:
@@ -269,7 +322,8 @@ class Applying(Proving):
         generation = memory.generation
         if document is not None:
             try:
-                generation = directory.write(document.release, render(document, wishes.files))
+                document, files = self._rendered(document, wishes)
+                generation = self._write(directory, document, files)
             except CannotRender:
                 return  # the labels ask for other files now, which this release does not have
         if directory.shows(generation) or directory.read(generation) is None:
@@ -294,8 +348,13 @@ class Applying(Proving):
             # Nothing was tried yet, or it failed; what runs is the release before.
             if began_with and shown is not None:
                 self._keep(memory.but(process=process, **self._known(release_of(shown))))
+            elif shown is not None and shown == directory.good() and self._was_taken_back():
+                # It began with the files that were taken back a moment later.
+                self._tell_again(directory, shown, wishes)
             return
         if began_with:
+            files = directory.read(memory.generation) or {}
+            self._require_seen(directory, self._around.inside(), wishes, files)
             self._runs(process)
             log.info("release.began_with", instance=self._id, release=memory.release)
         elif memory.stage == "awaits_restart":
@@ -304,8 +363,15 @@ class Applying(Proving):
             self._tell_late(directory, wishes)
         self._tell()
 
+    def _was_taken_back(self) -> bool:
+        """True where the newest release was swapped in before it failed."""
+        return self.memory.stage == "failed" and bool(self.memory.generation)
+
     def _tell_late(self, directory: Directory, wishes: Wishes) -> None:
         """Tell a process whose files were swapped before it could be told."""
+        if wishes.waits_for_restart:
+            self._await_restart()
+            return
         attempt = self._attempt(
             self.memory.generation, directory.read(self.memory.generation) or {}, wishes
         )
@@ -315,17 +381,24 @@ class Applying(Proving):
         except Gone:
             return
         with armed:
+            self._require_seen(directory, attempt.inside, wishes, attempt.files)
+            self._ask(directory, attempt, wishes)
+            noted = wishes.proof.note(attempt) if wishes.proof else {}
+            self._keep(self.memory.but(noted=noted, rung=rung), durable=False)
             self._send(rung, armed, attempt, wishes)
 
 
-def _changed(directory: Directory, document: ReleaseDocument, wishes: Wishes) -> tuple[str, ...]:
+def _changed(
+    directory: Directory, document: ReleaseDocument, wishes: Wishes, began_with: str | None
+) -> tuple[str, ...]:
     """Entries that differ from those of the generation that readers see; all where it has no json.
 
+    An environment is that of the generation its process began with, whatever readers see since then.
     Only where somebody asks for them, because reading the old files takes as long as the signal.
     """
     if wishes.deliver != "env" and not wishes.profile:
         return ()
-    shown = directory.current()
+    shown = (wishes.deliver == "env" and began_with) or directory.current()
     before = values_in(directory.read(shown) or {}) if shown else {}
     return tuple(
         sorted(

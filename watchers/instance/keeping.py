@@ -9,8 +9,10 @@ from watchers import moments
 from watchers.inside import Inside
 from watchers.instance.memory import Journal, Memory
 from watchers.processes import ProcessId
+from watchers.redact import REDACTOR
 from watchers.runtimes.base import Workload
 from watchers.swap.disk import Directory
+from watchers.unsealing import Secrets
 from watchers.wire.canonical import Json
 from watchers.wire.documents import ReleaseDocument
 
@@ -29,6 +31,12 @@ class Surroundings(Protocol):
 
     def directory(self) -> Directory:
         """Its directory, open. Raises CannotReach, CannotWrite."""
+
+    def secrets(self) -> Secrets:
+        """The keys that open secret entries here."""
+
+    def keep_proven(self, document: ReleaseDocument) -> None:
+        """A release that was confirmed, for a start without etcd."""
 
     def inside(self) -> Inside:
         """Its files, processes and network, as its own process finds them."""
@@ -98,7 +106,7 @@ class Keeping:
         since = moments.parse(self.memory.applied_at or self.memory.delivered_at)
         if since is None:
             return ""
-        words = self._around.inside().said_since(since.timestamp()).strip()
+        words = REDACTOR.text(self._around.inside().said_since(since.timestamp()).strip())
         return f" It said: {words[-WORDS:]}" if words else ""
 
     # ── refusing ──────────────────────────────────────────────────────────────────────────────
@@ -114,7 +122,7 @@ class Keeping:
         self, release: int, checksum: str, *, stage: str, reason: str, passing: bool = False
     ) -> None:
         """The release is not taken; whatever runs and whatever the files show stays as it was."""
-        memory, now = self.memory, moments.stamp()
+        memory, now, reason = self.memory, moments.stamp(), REDACTOR.text(reason)
         kept = memory.but(
             stage="failed", release=release, checksum=checksum, fail_stage=stage, reason=reason,
             passing=passing, failed_at=now, applied_at=None, confirmed_at=None, generation="",

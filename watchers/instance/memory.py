@@ -131,3 +131,25 @@ class Journal:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+class ReadOnlyJournal(Journal):
+    """Another agent's journal, for whoever only looks: nothing is made, kept or removed."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory / "instances"
+
+    def load(self, instance_id: str) -> Memory:
+        try:
+            return super().load(instance_id)
+        except PermissionError:
+            return Memory()
+
+    def save(self, instance_id: str, memory: Memory, *, durable: bool) -> None:
+        """What was only tried is not kept."""
+
+    def forget(self, instance_id: str) -> None:
+        """Nothing of another agent is removed."""
+
+    def keep_only(self, instance_ids: Collection[str]) -> None:
+        """Nothing of another agent is removed."""

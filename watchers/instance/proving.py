@@ -37,7 +37,7 @@ class Proving(Telling):
                 return
             except Disproved as error:
                 if not self._told_otherwise(wishes):
-                    self._fail("confirm", f"{error}{self._last_words()}", wishes)
+                    self._fail("confirm", str(error), wishes, listen=True)
                     return
                 continue
             if proven is None:
@@ -48,7 +48,8 @@ class Proving(Telling):
             return
 
     def _outlives(self, handle: Handle, wishes: Wishes) -> Proven | None:
-        """What was proven, after the soak; None when the agent stops, so that the next one soaks anew.
+        """What was proven, after the soak; None when the agent stops or the process is paused, so that
+        it soaks anew later.
 
         Raises Gone when the process ends in it, Disproved.
         """
@@ -63,6 +64,8 @@ class Proving(Telling):
                 proven = self._look(attempt, wishes, began)
             if handle.ended(max(0.0, min(SLICE_S, left_s)) if proven else SLICE_S):
                 raise Gone(f"process {handle.process.pid} has ended")
+            if self._around.workload().state == "paused":
+                return None  # it lives through any soak; another one begins once it goes on
             if left_s <= SLICE_S and proven is not None:
                 return proven
             if self._around.stopping():
@@ -141,8 +144,9 @@ class Proving(Telling):
         self._fail(
             "confirm",
             f"Process {process.pid} ended{how} within {wishes.soak_s:g} s of taking release "
-            f"{memory.release}.{self._last_words()}",
+            f"{memory.release}.",
             wishes,
+            listen=True,
         )
 
     def _died_unseen(self, wishes: Wishes) -> bool:
@@ -162,7 +166,8 @@ class Proving(Telling):
         self._fail(
             "confirm",
             f"The process ended ({workload.ending}) {lived_s:.1f} s after it began with release "
-            f"{memory.release}.{self._last_words()}",
+            f"{memory.release}.",
             wishes,
+            listen=True,
         )
         return True

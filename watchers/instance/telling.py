@@ -11,6 +11,7 @@ from watchers.inside import CannotRun
 from watchers.instance.keeping import Keeping
 from watchers.labels import Wishes
 from watchers.processes import Gone, NotAllowed
+from watchers.redact import REDACTOR
 from watchers.reload.base import Armed, NotTaken, Vetoed
 from watchers.runtimes.base import CannotReach
 from watchers.swap.disk import CannotWrite, Directory, release_of
@@ -41,7 +42,7 @@ class Telling(Keeping):
             files=files, values=self._values or values_in(files),
             changed=frozenset(memory.changed), inside=self._around.inside(),
             process=workload.process if is_there else None,
-            told_at_ns=memory.told_at_ns, noted=memory.noted,
+            checksum=memory.checksum, told_at_ns=memory.told_at_ns, noted=memory.noted,
         )  # fmt: skip
         return attempt.but(**more)
 
@@ -95,14 +96,28 @@ class Telling(Keeping):
             next_rung, armed = self._arm(attempt, wishes, first=rung)
         except Gone:
             return
-        self._keep(self.memory.but(stage="pending", rung=next_rung), durable=False)
+        # Noted anew: what the rung before has stirred up proves nothing for this one.
+        noted = wishes.proof.note(attempt) if wishes.proof else {}
+        self._keep(self.memory.but(stage="pending", rung=next_rung, noted=noted), durable=False)
         with armed:
             self._send(next_rung, armed, attempt, wishes)
 
     # ── taking back ───────────────────────────────────────────────────────────────────────────
 
-    def _fail(self, stage: str, reason: str, wishes: Wishes, *, passing: bool = False) -> None:
-        """The release was swapped in and did not hold: go back to the last good one."""
+    def _fail(
+        self,
+        stage: str,
+        reason: str,
+        wishes: Wishes,
+        *,
+        passing: bool = False,
+        listen: bool = False,
+    ) -> None:
+        """The release was swapped in and did not hold: go back to the last good one.
+
+        `listen`: add what the workload wrote itself, once it is safe: asking may take its time.
+        """
+        reason = REDACTOR.text(reason)
         log.warning(
             "release.failed",
             instance=self._id,
@@ -115,6 +130,9 @@ class Telling(Keeping):
                             failed_at=moments.stamp(), pending_restart=())
         )  # fmt: skip
         self._revert(wishes)
+        if listen and (words := self._last_words()):
+            self._keep(self.memory.but(reason=f"{reason}{words}"))
+            self._tell()
 
     def _revert(self, wishes: Wishes) -> None:
         try:
@@ -133,6 +151,8 @@ class Telling(Keeping):
 
     def _tell_again(self, directory: Directory, good: str, wishes: Wishes) -> None:
         """Have a living process read the last good files; a dead one's successor begins with them."""
+        if wishes.waits_for_restart:
+            return  # it keeps the environment that it began with
         files = directory.read(good) or {}
         attempt = self._attempt(good, files, wishes, values=values_in(files))
         try:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 import structlog
@@ -15,8 +16,11 @@ from watchers.instance.applying import Applying
 from watchers.instance.memory import Journal, Memory
 from watchers.options import AGENT
 from watchers.processes import ProcessId
+from watchers.redact import REDACTOR
 from watchers.runtimes.base import CannotReach, Runtime, Workload
 from watchers.swap.disk import CannotWrite, Directory
+from watchers.unsealing import Secrets
+from watchers.wire.documents import ReleaseDocument
 from watchers.wire.status import MAX_PENDING, MAX_REASON_CHARS, Receipt, State, Status
 
 log = structlog.get_logger("watchers.instance")
@@ -60,6 +64,8 @@ class Agency:
     pulse: Pulse
     publish: Callable[[Status], None]
     turns: Turns = field(default_factory=Turns)
+    secrets: Secrets = field(default_factory=Secrets)
+    keep: Callable[[ReleaseDocument], None] = lambda _: None  # a release that was proven
 
 
 class Instance:
@@ -79,8 +85,10 @@ class Instance:
         self._judged = workload  # as the newest finished look found it
         self._stop = False
         self._problem = ""
+        self._from_cache = False  # what runs was made from it, because there was nothing else
         self._failures = 0
         self._told: Status | None = None
+        self._has_looked = False
         self._steps = Applying(workload.id, agency.journal, self, self._tell)
         self._name = f"instance {workload.id}"
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
@@ -102,6 +110,7 @@ class Instance:
         """What etcd says of its scope now."""
         with self._news:
             self._view = view
+            self._from_cache = self._from_cache and bool(view.cached)
             self._asked.add("look")
             self._news.notify_all()
 
@@ -120,10 +129,26 @@ class Instance:
             self._news.wait_for(lambda: self._fell_back is not None, timeout_s)
             return bool(self._fell_back)
 
-    def await_verdict(self, timeout_s: float) -> None:
-        """Return once a whole look was taken at the workload after its process ended."""
+    def await_verdict(self, timeout_s: float, *, began_at: datetime | None) -> None:
+        """Return once a whole look was taken at the workload after its process ended.
+
+        `began_at`: when that process had begun, because others may have ended before.
+        """
         with self._news:
-            self._news.wait_for(lambda: self._judged.lived_s is not None, timeout_s)
+            self._news.wait_for(
+                lambda: self._judged.lived_s is not None and self._judged.began_at == began_at,
+                timeout_s,
+            )
+
+    def said(self) -> Status | None:
+        """What it last said of itself; None before its first look."""
+        with self._news:
+            return self._told
+
+    def has_looked(self) -> bool:
+        """True once it has finished a look with what etcd says of its scope."""
+        with self._news:
+            return self._has_looked
 
     def stop(self) -> None:
         with self._news:
@@ -159,6 +184,12 @@ class Instance:
             raise CannotReach(str(error)) from error
         return directory
 
+    def secrets(self) -> Secrets:
+        return self._agency.secrets
+
+    def keep_proven(self, document: ReleaseDocument) -> None:
+        self._agency.keep(document)
+
     def inside(self) -> Inside:
         return self._runtime.inside(self.workload())
 
@@ -186,7 +217,8 @@ class Instance:
             return asked
 
     def _look(self, asked: set[str]) -> None:
-        found = self.workload()
+        with self._news:
+            found, view = self._workload, self._view
         try:
             if "retry" in asked:
                 self._steps.try_again()
@@ -202,11 +234,15 @@ class Instance:
         self._tell()
         with self._news:
             self._judged = found
+            self._has_looked |= view is not None
             self._news.notify_all()
 
     def _answer_fall_back(self) -> None:
         try:
             held = self._steps.fall_back()
+            if not held and self._is_offline():
+                self._step()  # makes the files from what was kept
+                held = self._steps.fall_back()
         except (CannotReach, CannotWrite) as error:
             log.warning("directory.away", instance=self.id, reason=str(error))
             held = False
@@ -242,6 +278,8 @@ class Instance:
     def _wanted(self, view: View | None) -> Wanted | Unusable | None:
         """What etcd wants of this instance, unless it is an older etcd than one seen."""
         self._problem = view.unreadable if view else ""
+        if view is not None and view.cached:
+            return self._wanted_offline(view)
         wanted = view.wanted(self.id) if view else None
         if isinstance(wanted, Wanted) and view is not None and view.pointer is not None:
             number = view.pointer.release
@@ -254,12 +292,28 @@ class Instance:
                 return None
         return wanted
 
+    def _is_offline(self) -> bool:
+        with self._news:
+            return self._view is not None and bool(self._view.cached)
+
+    def _wanted_offline(self, view: View) -> Wanted | Unusable | None:
+        """What was kept on this machine, for an instance that has nothing at all to run."""
+        try:
+            self._from_cache = self._from_cache or self._steps.has_nothing()
+        except (CannotReach, CannotWrite) as error:
+            log.warning("directory.away", instance=self.id, reason=str(error))
+        if not self._from_cache:
+            return None
+        self._problem = view.cached
+        return view.wanted(self.id)
+
     # ── what it says of itself ────────────────────────────────────────────────────────────────
 
     def _tell(self) -> None:
         status = self._status()
         if status != self._told:
-            self._told = status
+            with self._news:
+                self._told = status
             self._agency.publish(status)
             self._runtime.told(status)
 
@@ -277,12 +331,14 @@ class Instance:
             agent=AGENT,
             container=dict(workload.container),
             pid=workload.process.pid if workload.process else None,
-            target=view.target(self.id) if view else None,
+            target=view.target(self.id) if view and (self._from_cache or not view.cached) else None,
             running=memory.running if is_known else None,
             checksum=memory.running_checksum if is_known else None,
             receipt=receipt_of(memory),
             health=_health(workload, memory),
-            problems=workload.problems + _problems(memory, self._problem),
+            problems=tuple(
+                map(REDACTOR.text, workload.problems + _problems(memory, self._problem))
+            ),
         )
 
 

@@ -122,7 +122,13 @@ class Asked:
 
 
 def ask(
-    inside: Inside, method: str, port: int, path: str, *, timeout_s: float = HTTP_S
+    inside: Inside,
+    method: str,
+    port: int,
+    path: str,
+    *,
+    timeout_s: float = HTTP_S,
+    max_bytes: int = BODY_BYTES,
 ) -> tuple[int, str]:
     """(status, the first of the body) of one HTTP request inside. Raises OSError, HTTPException.
 
@@ -133,7 +139,7 @@ def ask(
         connection.sock = inside.connect(port, timeout_s=timeout_s)
         connection.request(method, path, headers={"Connection": "close"})
         answer = connection.getresponse()
-        return answer.status, answer.read(BODY_BYTES).decode(errors="replace")
+        return answer.status, answer.read(max_bytes).decode(errors="replace")
 
 
 __all__ = ["Asked", "CannotRun", "Exec", "Http", "Quiet", "Restart", "ask"]

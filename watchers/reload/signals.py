@@ -9,6 +9,7 @@ from typing import Self
 from watchers import processes
 from watchers.attempt import Attempt
 from watchers.inside import Inside
+from watchers.metrics import VETOES
 from watchers.processes import Gone, Handle, NotAllowed, ProcessId
 from watchers.reload.base import Vetoed
 
@@ -82,6 +83,7 @@ def _need_handler(handle: Handle, number: signal.Signals, *, until: float) -> No
         if handle.ended():
             raise Gone(f"process {process.pid} has ended")
         if processes.uptime_s(process) > YOUNG_S and time.monotonic() >= until:
+            VETOES.add()
             raise Vetoed(_no_handler(process, number.name.removeprefix("SIG")))
         time.sleep(LOOK_S)
 

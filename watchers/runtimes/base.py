@@ -1,6 +1,5 @@
 """What the agent needs to know of a place where workloads run."""
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,6 +8,7 @@ from typing import Any, Literal, Protocol
 from watchers.inside import Inside
 from watchers.labels import Wishes
 from watchers.processes import ProcessId
+from watchers.stopping import Stop
 from watchers.swap.disk import Directory
 from watchers.wire.status import Status
 
@@ -50,7 +50,7 @@ class Runtime(Protocol):
 
     name: str
 
-    def run(self, stop: threading.Event, report: Report, beat: Beat) -> None:
+    def run(self, stop: Stop, report: Report, beat: Beat) -> None:
         """Report everything there is, again whenever it changes, until `stop` is set.
 
         Never raises for trouble: an engine that is away is tried again. It reports nothing while

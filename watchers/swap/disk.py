@@ -20,13 +20,25 @@ import stat
 import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from watchers import moments
 from watchers.swap import folders
 
 GENERATION = re.compile(r"gen-\d{1,10}(\.\d{1,4})?")
+SECRET_MODE = 0o500  # of a generation's directory
 LOCK_S = 5.0  # another agent needs milliseconds; longer means that something holds it on purpose
+
+
+class Owner(NamedTuple):
+    """Who alone may read a generation that holds secrets."""
+
+    uid: int
+    gid: int
+
+    @classmethod
+    def ours(cls) -> Self:
+        return cls(os.geteuid(), os.getegid())
 
 
 class CannotWrite(Exception):
@@ -36,9 +48,13 @@ class CannotWrite(Exception):
 class Directory:
     """One delivered directory, held open and locked against other agents. Use it in a `with` block."""
 
-    def __init__(self, descriptor: int, name: str) -> None:
-        """Takes over `descriptor`; `name` is for sentences only. Raises CannotWrite."""
-        self._fd, self.name = descriptor, name
+    def __init__(self, descriptor: int, name: str, *, seen_from_inside: bool = False) -> None:
+        """Takes over `descriptor`; `name` is for sentences only. Raises CannotWrite.
+
+        `seen_from_inside`: it was opened through the workload's own root, at the path where the
+        workload reads, so there is no doubt that both mean the same directory.
+        """
+        self._fd, self.name, self.seen_from_inside = descriptor, name, seen_from_inside
         try:
             self._lock()
         except BaseException:
@@ -85,7 +101,21 @@ class Directory:
         held = os.fstat(self._fd)
         return held.st_dev, held.st_ino
 
+    def is_in_memory(self) -> bool:
+        """True where no disk ever holds what is written here. Raises CannotWrite."""
+        from watchers.swap.filesystems import is_in_memory  # only asked for secrets
+
+        try:
+            return is_in_memory(self._fd)
+        except OSError as error:
+            raise self._cannot(error) from error
+
     # ── what stands here ──────────────────────────────────────────────────────────────────────
+
+    def owner(self) -> Owner | None:
+        """Whose secrets the current generation holds; None where it holds none."""
+        current = self.current()
+        return self._owner(current) if current is not None else None
 
     def current(self) -> str | None:
         """The generation that readers see."""
@@ -94,6 +124,10 @@ class Directory:
     def good(self) -> str | None:
         """The generation that last passed its soak: what to start from when nothing newer is proven."""
         return self._generation_at(".good")
+
+    def may_be_written(self) -> bool:
+        """Whether this user may, as far as modes, capabilities and the mount say."""
+        return os.access(f"/proc/self/fd/{self._fd}", os.W_OK | os.X_OK, effective_ids=True)
 
     def shows(self, generation: str) -> bool:
         """True when readers find `generation` under every name."""
@@ -116,6 +150,13 @@ class Directory:
             return None
         return int(when) if boot == moments.boot_id() else 0
 
+    def generations(self) -> set[str]:
+        """All that are here, whether or not anything points at them."""
+        try:
+            return {name for name in folders.names(self._fd) if GENERATION.fullmatch(name)}
+        except OSError:
+            return set()
+
     def read(self, generation: str) -> dict[str, bytes] | None:
         """{name: content} of a generation, None when it is not there or not only plain files."""
         try:
@@ -126,33 +167,38 @@ class Directory:
 
     # ── making it otherwise ───────────────────────────────────────────────────────────────────
 
-    def write(self, release: int, files: Mapping[str, bytes]) -> str:
+    def write(self, release: int, files: Mapping[str, bytes], *, owner: Owner | None = None) -> str:
         """Make a complete, durable generation that nothing points at yet; return its name.
 
-        One that already holds exactly these files is taken as it is. Raises CannotWrite.
+        With `owner` it holds secrets: directory 0500, files 0400, for that user alone. One that
+        already holds exactly these files is taken as it is. Raises CannotWrite.
         """
         for number in range(1000):
             name = f"gen-{release}.{number}" if number else f"gen-{release}"
             held = self.read(name)
-            if held == files:
+            if held == files and self._owner(name) == owner:
                 return name
             if held is None and not self._exists(name):
                 break
         else:
             raise CannotWrite(f"{self.name} holds a thousand generations of release {release}.")
         try:
-            self._make(name, files)
+            self._make(name, files, owner)
         except OSError as error:
             raise self._cannot(error) from error
         return name
 
-    def _make(self, name: str, files: Mapping[str, bytes]) -> None:
+    def _make(self, name: str, files: Mapping[str, bytes], owner: Owner | None) -> None:
         new = f".new-{secrets.token_hex(6)}"
-        os.mkdir(new, 0o755, dir_fd=self._fd)
+        os.mkdir(new, 0o755 if owner is None else 0o700, dir_fd=self._fd)
         try:
             with self._opened(new) as inside:
-                os.fchmod(inside, 0o755)  # whatever the umask: the container's user reads it
-                folders.write_all(inside, files)
+                if owner is None:
+                    os.fchmod(inside, 0o755)  # whatever the umask: the container's user reads it
+                folders.write_all(inside, files, owner=owner)
+                if owner is not None:
+                    folders.give(inside, owner)
+                    os.fchmod(inside, SECRET_MODE)
                 os.fsync(inside)
             os.rename(new, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
         except OSError:
@@ -190,6 +236,11 @@ class Directory:
             self._tidy()
         except OSError as error:
             raise self._cannot(error) from error
+
+    def discard(self, generation: str) -> None:
+        """Remove one that was written and that nothing points at."""
+        if generation not in (self.current(), self.good()):
+            self._remove(generation)
 
     def _cannot(self, error: OSError) -> CannotWrite:
         return CannotWrite(f"{self.name}: {error.strerror}; the release before stays in place.")
@@ -233,11 +284,30 @@ class Directory:
                 os.unlink(name, dir_fd=self._fd)
                 return
             with self._opened(name) as inside:
+                with contextlib.suppress(PermissionError):
+                    os.fchmod(inside, 0o700)  # one with secrets is closed even to its owner
                 for inner in folders.names(inside):
                     os.unlink(inner, dir_fd=inside)
             os.rmdir(name, dir_fd=self._fd)
 
+    def hide(self) -> None:
+        """Take `current` away: for a first generation that must not stand. Raises CannotWrite."""
+        try:
+            os.unlink("current", dir_fd=self._fd)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._cannot(error) from error
+
     # ── small looks ───────────────────────────────────────────────────────────────────────────
+
+    def _owner(self, generation: str) -> Owner | None:
+        try:
+            held = os.stat(generation, dir_fd=self._fd, follow_symlinks=False)
+        except OSError:
+            return None
+        is_secret = stat.S_IMODE(held.st_mode) == SECRET_MODE
+        return Owner(held.st_uid, held.st_gid) if is_secret else None
 
     @contextlib.contextmanager
     def _opened(self, name: str) -> Iterator[int]:

@@ -61,14 +61,21 @@ def content(inside: int, name: str) -> bytes:
         return file.read()
 
 
-def write_all(inside: int, files: Mapping[str, bytes]) -> None:
-    """Write every file, then wait for all of them together: one wait instead of one for each."""
+def write_all(
+    inside: int, files: Mapping[str, bytes], *, owner: tuple[int, int] | None = None
+) -> None:
+    """Write every file, then wait for all of them together: one wait instead of one for each.
+
+    Mode 0644; with `owner`, 0400 and that user's and group's before there is anything in it.
+    """
     with contextlib.ExitStack() as opened:
         descriptors = []
         for name, content in files.items():
-            descriptor = os.open(name, _NEW, 0o644, dir_fd=inside)
+            descriptor = os.open(name, _NEW, 0o644 if owner is None else 0o600, dir_fd=inside)
             file = opened.enter_context(os.fdopen(descriptor, "wb", buffering=0))
-            os.fchmod(descriptor, 0o644)
+            if owner is not None:
+                give(descriptor, owner)
+            os.fchmod(descriptor, 0o644 if owner is None else 0o400)
             _write(file.fileno(), content)
             descriptors.append(descriptor)
         for descriptor in descriptors:
@@ -76,6 +83,19 @@ def write_all(inside: int, files: Mapping[str, bytes]) -> None:
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         for descriptor in descriptors:
             os.fsync(descriptor)
+
+
+def give(descriptor: int, owner: tuple[int, int]) -> None:
+    """Make `owner` (uid, gid) its owner, unless it is. Raises OSError saying what it takes."""
+    held = os.fstat(descriptor)
+    if (held.st_uid, held.st_gid) == owner:
+        return
+    try:
+        os.fchown(descriptor, *owner)
+    except PermissionError as error:
+        raise PermissionError(
+            error.errno, f"secrets cannot be given to user {owner[0]} without CAP_CHOWN"
+        ) from error
 
 
 def _write(descriptor: int, content: bytes) -> None:

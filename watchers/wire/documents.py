@@ -6,6 +6,7 @@ BadDocument with a sentence; every `to_bytes` writes the same bytes for the same
 
 import json
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any, Literal, Self
 
 from watchers.wire.canonical import Json, canonical, checksum
@@ -15,10 +16,15 @@ class BadDocument(ValueError):
     """A document in etcd that cannot be what it should be; the text says which and why."""
 
 
+def _no_constant(word: str) -> None:
+    """NaN and the infinities, which Python would read and nobody could write again."""
+    raise ValueError(f"{word} is no number")
+
+
 def read_object(raw: bytes, *, what: str) -> dict[str, Any]:
     """`raw` as a JSON object. Raises BadDocument naming `what`."""
     try:
-        held = json.loads(raw)
+        held = json.loads(raw, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise BadDocument(f"{what} is not JSON: {error}") from error
     if not isinstance(held, dict):
@@ -88,7 +94,10 @@ class ReleaseDocument:
         )
         if any(not isinstance(entry, dict) for entry in document.entries.values()):
             raise BadDocument(f"{what} has an entry that is not an object")
-        found = checksum(document.entries)
+        try:
+            found = checksum(document.entries)
+        except ValueError as error:  # 1e999, or half a character: JSON can write them, UTF-8 cannot
+            raise BadDocument(f"{what} holds what is no value: {error}") from error
         if found != document.checksum:
             raise BadDocument(f"{what} says {document.checksum}, but its entries have {found}")
         return document
@@ -96,9 +105,14 @@ class ReleaseDocument:
     def to_bytes(self) -> bytes:
         return canonical(asdict(self))
 
+    @cached_property
+    def secret_keys(self) -> tuple[str, ...]:
+        """The keys of the secret entries; in etcd they are sealed (watchers/wire/sealing.py)."""
+        return tuple(key for key, entry in self.entries.items() if entry.get("secret") is True)
+
     @property
     def values(self) -> dict[str, Json]:
-        """{"MAX": 200, …}: the entries that are not secret."""
+        """{"MAX": 200, …}: the entries that are not secret, or all of them once they were opened."""
         return {key: entry.get("value") for key, entry in self.entries.items() if "value" in entry}
 
 

@@ -47,12 +47,12 @@ _ANSWERS = {
 )
 def get_config(
     request: HttpRequest, service: str, environment: str,
-    format: Annotated[str, Query("json", description="json or env.")],  # the contract's word
+    format: Annotated[str, Query("json", description=f"{formats.NAMES}.")],  # the contract's word
     release: Annotated[int | None, Query(None, description="The newest where left out.")],
 ) -> HttpResponse:  # fmt: skip
     """`{"KEY": value}` of the newest (or a) release; its checksum is the ETag."""
     if format not in formats.MEDIA_TYPES:
-        there = " or ".join(formats.MEDIA_TYPES)
+        there = formats.NAMES
         raise NoSuchFormat(
             f"{format[:40]!r} is not a format that can be answered. Ask for {there}.",
             fields={"format": f"Write {there}."},

@@ -5,7 +5,10 @@ import subprocess
 
 import pytest
 
-from watchers.render.release import BadSpec, CannotRender, Files, parse_files, render, variables
+from watchers.render.errors import BadSpec, CannotRender
+from watchers.render.files import Files, parse_files
+from watchers.render.formats import variables
+from watchers.render.release import render
 from watchers.wire.canonical import Json, checksum
 from watchers.wire.documents import ReleaseDocument
 
@@ -72,9 +75,13 @@ def test_what_cannot_be_a_file_is_named(values: dict[str, Json], spec: str, says
     [
         ("", "names nothing"),
         ("xml", "no format"),
-        ("yaml", "planned"),
-        ("nginx.conf=/etc/t.j2", "planned"),
-        ("entry:../x", "cannot be an entry"),
+        ("nginx.conf=etc/t.j2", "no absolute path"),
+        ("nginx.conf=/etc/../t.j2", "no absolute path"),
+        ("nginx.conf=", "no absolute path"),
+        ("../x=/etc/t.j2", "cannot be the name of a file"),
+        ("release=/etc/t.j2", "uses that name"),
+        ("entry:a,a=/etc/t.j2", "names a twice"),
+        ("entry:../x", "cannot be the name of a file"),
         ("entry:current", "uses that name"),
         ("entry:config.json", "uses that name"),
         ("entry:gen-1", "uses that name"),
@@ -86,7 +93,9 @@ def test_a_spec_that_cannot_be_followed_says_what_can(spec: str, says: str) -> N
 
 
 def test_a_spec_keeps_its_order_and_no_doubles() -> None:
-    assert parse_files(" json, env,json,entry:a.b ") == Files(("json", "env"), ("a.b",))
+    spec = " json, env,json,entry:a.b , x.ini=/etc/x.j2"
+
+    assert parse_files(spec) == Files(("json", "env"), ("a.b",), (("x.ini", "/etc/x.j2"),))
 
 
 def test_variables_are_text() -> None:

@@ -1,0 +1,1 @@
+"""Each profile against the real program, in a container."""

@@ -1,0 +1,1 @@
+"""A release as files, and what a template may and may not do."""

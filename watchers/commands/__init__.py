@@ -1,0 +1,1 @@
+"""What the `confhub` commands of the container side do, one module for each."""
