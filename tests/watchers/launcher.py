@@ -15,7 +15,9 @@ from typing import Any
 
 from tests.watchers.served import runtime_for
 from watchers.agent import Agent
+from watchers.check.commands import CommandCheck
 from watchers.etcd import Etcd
+from watchers.instance.applying import Applying
 from watchers.instance.memory import Journal
 from watchers.instance.proving import Proving
 from watchers.reload.signals import ArmedSignal
@@ -59,8 +61,11 @@ BORDERS: dict[str, Callable[[], None]] = {
     "before the files are written": lambda: before(Directory, "write"),
     "while the files are written": lambda: after(os, "fchmod"),
     "after the files were written": lambda: after(Directory, "write"),
+    "before the check": lambda: before(CommandCheck, "run"),
+    "after the check": lambda: after(CommandCheck, "run"),
     "after the intent was kept": lambda: after(Journal, "save", stage("pending")),
     "after the swap": lambda: after(Directory, "swap"),
+    "before the workload's view is compared": lambda: before(Applying, "_require_seen"),
     "before the signal": lambda: before(ArmedSignal, "send"),
     "after the signal, before it was kept": lambda: after(ArmedSignal, "send"),
     "after the signal was kept": lambda: after(Journal, "save", stage("soaking")),
@@ -77,7 +82,7 @@ def main() -> None:
     BORDERS[border]()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    runtime = runtime_for(int(pid), Path(directory))
+    runtime = runtime_for(int(pid), Path(directory), labels={"check": "exec:true"})
     agent = Agent(Etcd([endpoint]), Keyspace(prefix), [runtime], Path(state), "here")
     agent.run(stop)
 
