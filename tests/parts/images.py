@@ -18,14 +18,18 @@ from tests.parts.require import missing
 from tests.parts.servers import program
 
 BUSYBOX = "confhub-test/busybox:1"
-SERVICES = "confhub-test/services:1"  # another number where what stands below changes
+SERVICES = "confhub-test/services:2"  # another number where what stands below changes
 NGINX = SERVICES
 BUILD_S = 300.0
 
 # What the services' image holds: Debian 12's own versions, and these of PyPI in /opt/python.
 SUITE = "bookworm"
 PACKAGES = ("nginx-light", "haproxy", "apache2", "postgresql-15", "redis-server", "prometheus", "python3")  # fmt: skip
-WHEELS = ("gunicorn==27.0.1", "uvicorn==0.54.0", "celery==5.7.0", "redis==8.1.0")
+WHEELS = (
+    "gunicorn==27.0.1", "uvicorn==0.54.0", "celery==5.7.0", "redis==8.1.0",
+    # What the last but one needs under Python 3.11.2, and pip under a newer 3.11 would leave out.
+    "packaging==26.3", "async-timeout==5.0.1",
+)  # fmt: skip
 PYTHON = "3.11"  # Debian 12's
 IN_PYTHON = {"PYTHONPATH": "/opt/python", "PYTHONUNBUFFERED": "1"}  # for containers that run it
 

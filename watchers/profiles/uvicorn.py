@@ -15,7 +15,7 @@ from watchers.confirm.base import Disproved, NotYet, Proven
 from watchers.inside import TIMEOUT_S, Inhabitant
 from watchers.profiles import python
 from watchers.profiles.base import Profile
-from watchers.profiles.family import told_at_s
+from watchers.profiles.family import quoted, said
 from watchers.profiles.python import Refused
 from watchers.profiles.started import options
 from watchers.reload.base import Vetoed
@@ -136,8 +136,12 @@ class AllNew:
 
 def _need_hope(attempt: Attempt) -> None:
     """Raises Disproved once the supervisor has said that it gave up."""
-    if attempt.told_at_ns and GIVEN_UP in attempt.inside.said_since(told_at_s(attempt)):
-        raise Disproved("uvicorn kept its old workers, because a new one did not become ready.")
+    errors = said(attempt, lambda line: line.startswith("ERROR"))
+    if any(GIVEN_UP in line for line in errors):
+        raise Disproved(
+            "uvicorn kept its old workers, because a new one did not become ready: "
+            f"{quoted(errors)}"
+        )
 
 
 def _pending(master: Inhabitant, attempt: Attempt) -> tuple[str, ...]:

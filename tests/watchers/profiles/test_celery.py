@@ -1,27 +1,16 @@
 """A Celery worker with a real broker in its container: begun anew in the same process, or not told."""
 
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.parts.images import IN_PYTHON
-from tests.parts.require import missing
 from tests.watchers.profiles.kit import Bench, Running
 from tests.watchers.profiles.snippets import snippet
 
 pytestmark = pytest.mark.docker
-MORE = "/opt/more"
-ENVIRONMENT = {
-    **IN_PYTHON,
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "PYTHONPATH": f"{IN_PYTHON['PYTHONPATH']}:{MORE}",
-}
-# What celery's Redis transport needs with Debian's Python 3.11.2, and the image does not have.
-WHEELS = ("packaging", "async-timeout")
+ENVIRONMENT = {**IN_PYTHON, "PYTHONDONTWRITEBYTECODE": "1"}
 FILES = {"confhub.files": "json,entry:jobs.py"}
 CELERY = "python3 /opt/python/bin/celery"
 BROKER = "redis-server --port 6379 --save '' --daemonize yes > /dev/null; "
@@ -48,24 +37,11 @@ def entries(text: str, **settings: Any) -> dict[str, Any]:
     return {"TEXT": text, "worker_concurrency": 2, **settings, "jobs.py": APP}
 
 
-@pytest.fixture(scope="session")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheels")
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-         "--no-compile", "--only-binary=:all:", "--target", str(folder), *WHEELS],
-        check=False, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    if done.returncode:
-        missing("docker", f"{' and '.join(WHEELS)} cannot be installed: {done.stderr[-300:]}")
-    return folder
-
-
 Start = Callable[..., Running]
 
 
 @pytest.fixture
-def start(bench: Bench, wheels: Path) -> Start:
+def start(bench: Bench) -> Start:
     """`start("-P", "solo", tty=True)`: the documented worker, with a broker beside it."""
 
     def begin(*more: str, begun_by: str = CELERY, **options: Any) -> Running:
@@ -73,8 +49,7 @@ def start(bench: Bench, wheels: Path) -> Start:
         worker = " ".join([*documented.command[1:], *more])
         return bench.run(
             entries("one"), documented, ["sh", "-c", f"{BROKER} exec {begun_by} {worker}"],
-            labels=FILES, environment=ENVIRONMENT, working_dir="/run/confhub",
-            volumes={str(wheels): {"bind": MORE, "mode": "ro"}}, **options,
+            labels=FILES, environment=ENVIRONMENT, working_dir="/run/confhub", **options,
         )  # fmt: skip
 
     return begin

