@@ -111,10 +111,13 @@ class FollowedSource:
         """Connect, or have a follower begun; at most once in AGAIN_S."""
         if time.monotonic() < self._retry_at:
             return
+        link = None
         try:
             link = connect(self._joining.folder)
             link.send(json.dumps({"hello": self._introduction()}).encode())
         except OSError:
+            if link is not None:
+                link.close()  # it ended between the two
             self._launcher.launch()
             self._retry_at = time.monotonic() + AGAIN_S / 6
             return

@@ -149,7 +149,8 @@ class Watch:
         self._stop = True
         thread, wake = self._thread, self._wake
         if wake is not None and thread is not None:
-            wake[1].send(b".")
+            with contextlib.suppress(OSError):  # the thread has ended by itself meanwhile
+                wake[1].send(b".")
             if thread is not threading.current_thread():
                 thread.join(JOIN_S)
         self._thread = None

@@ -31,6 +31,8 @@ class DraftIsStale(ConfHubError):
 class ScopeIsGone(NotFound):
     """Its service or environment was removed meanwhile."""
 
+    code: ClassVar[str] = "scope.gone"
+
 
 class ReleaseIsStale(ConfHubError):
     """Another release is the newest one than the caller expects."""

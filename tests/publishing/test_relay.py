@@ -1,9 +1,11 @@
 """The relay against a real etcd: whole releases, one after the other, never back."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
+from confhub.core import clock
 from confhub.events.models import Event
 from confhub.publishing import actions, behind, relay, store
 from confhub.publishing import epoch as epochs
@@ -254,7 +256,7 @@ def test_a_foreign_store_is_not_written_until_it_is_adopted(etcd, keyspace) -> N
     assert "--adopt" in Publication.objects.get().last_error
 
     reconcile(now=NOON, adopt=True)
-    assert relay.relay_waiting(now=later(60)) == 1
+    assert relay.relay_waiting(now=clock.now() + timedelta(minutes=1)) == 1
     assert held(etcd, keyspace)["meta/epoch"].decode() == Store.objects.get().epoch
 
 

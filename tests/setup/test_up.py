@@ -214,19 +214,26 @@ def test_a_taken_port_is_named_and_nothing_is_started(up: Callable[..., Up]) -> 
     assert not (held.directory / "log").exists()
 
 
-def test_taken_ports_of_etcd_and_redis_are_passed_over(up: Callable[..., Up]) -> None:
-    """Whatever listens at 2379 and 6379 already, be it ours or a stranger, stays as it is."""
-    listening = []
-    for port in (2379, 6379):
-        probe = socket.socket()
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def taken(port: int) -> socket.socket:
+    """Something that listens at `port`, once whoever does now has gone: another test, say."""
+    probe = socket.socket()
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+    def binds() -> bool:
         try:
             probe.bind(("127.0.0.1", port))
-            probe.listen()
         except OSError:
-            probe.close()  # somebody else takes it already
-        else:
-            listening.append(probe)
+            return False
+        probe.listen()
+        return True
+
+    wait_until(binds, what=f"port {port} is free to be taken", timeout_s=90)
+    return probe
+
+
+def test_taken_ports_of_etcd_and_redis_are_passed_over(up: Callable[..., Up]) -> None:
+    """Whatever listens at 2379 and 6379 already, be it ours or a stranger, stays as it is."""
+    listening = [taken(port) for port in (2379, 6379)]
     held = up(PORT=str(free_port()), DEMO="0")
 
     told = held.wait_until_ready()

@@ -1,5 +1,6 @@
 """What every step of an instance builds on: its memory, its surroundings, and how a release fails."""
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from watchers.wire.canonical import Json
 from watchers.wire.documents import ReleaseDocument
 
 log = structlog.get_logger("watchers.instance")
+HEARD_AFTER_S = (0.05, 0.2, 0.4)  # an engine writes down what a container says a moment later
 WORDS = 1500  # characters of a workload's own last words in a reason
 
 
@@ -106,7 +108,13 @@ class Keeping:
         since = moments.parse(self.memory.applied_at or self.memory.delivered_at)
         if since is None:
             return ""
-        words = REDACTOR.text(self._around.inside().said_since(since.timestamp()).strip())
+        said = ""
+        for wait_s in HEARD_AFTER_S:
+            time.sleep(wait_s)
+            said = self._around.inside().said_since(since.timestamp()).strip()
+            if said:
+                break
+        words = REDACTOR.text(said)
         return f" It said: {words[-WORDS:]}" if words else ""
 
     # ── refusing ──────────────────────────────────────────────────────────────────────────────

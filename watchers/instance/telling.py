@@ -132,7 +132,7 @@ class Telling(Keeping):
         self._revert(wishes)
         if listen and (words := self._last_words()):
             self._keep(self.memory.but(reason=f"{reason}{words}"))
-            self._tell()
+        self._tell()
 
     def _revert(self, wishes: Wishes) -> None:
         try:
@@ -147,7 +147,6 @@ class Telling(Keeping):
             log.warning("directory.away", instance=self._id, reason=str(error))
         else:
             self._keep(self.memory.but(stage="failed"))
-        self._tell()
 
     def _tell_again(self, directory: Directory, good: str, wishes: Wishes) -> None:
         """Have a living process read the last good files; a dead one's successor begins with them."""

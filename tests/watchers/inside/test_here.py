@@ -1,6 +1,7 @@
 """Commands beside a process of this machine, and everything else that `confhub run` asks there."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -70,14 +71,15 @@ def test_a_program_that_is_not_there_is_named(here: Here) -> None:
 
 @pytest.mark.parametrize(
     ("script", "code"),
-    [("sleep 631", 143), ("trap '' TERM; while :; do sleep 631; done", 137), ("yes 631", 143)],
+    [("sleep 631", 143), ("trap '' TERM; while :; do sleep 632; done", 137), ("yes 633", 143)],
     ids=["ends on TERM", "ignores TERM", "endless output"],
 )
 def test_a_command_ends_when_its_time_is_over(here: Here, script: str, code: int) -> None:
     outcome = here.run(["sh", "-c", script], timeout_s=0.5)
     assert (outcome.timed_out, outcome.passed, outcome.code) == (True, False, code)
     assert len(outcome.output) <= OUTPUT_BYTES
-    assert running("sleep 631", "yes 631") == []
+    # Each its own number, because tests run side by side.
+    assert running(*re.findall(r"(?:sleep|yes) \d+", script)) == []
 
 
 def test_nothing_is_left_of_a_command_that_has_ended(here: Here) -> None:

@@ -4,6 +4,8 @@ import contextlib
 
 import pytest
 
+from tests.parts.docker import started_at
+from tests.parts.servers import wait_until
 from tests.watchers.profiles.kit import Bench, Running
 from tests.watchers.profiles.snippets import blocks, snippet
 from watchers.profiles.haproxy import MAX_DRAINING, Counts, check_argv, master_socket, read_counts
@@ -101,7 +103,12 @@ def test_it_is_not_reloaded_while_many_old_workers_drain(bench: Bench) -> None:
 
 
 def test_haproxy_without_a_master_is_not_told(bench: Bench) -> None:
-    alone = bench.run(conf("one"), snippet("haproxy"), ["haproxy", "-db", *WITHOUT_CLI[3:]])
+    alone = bench.begin(conf("one"), snippet("haproxy"), ["haproxy", "-db", *WITHOUT_CLI[3:]])
+    # It must have begun after its files were there, or nobody can know what it runs.
+    wait_until((alone.files / "current").exists, what="its files are there")
+    alone.container.restart(timeout=1)
+    alone.confirmed(1)
+    alone.before = started_at(alone.container)
     alone.publish(conf("two"))
 
     assert "Start it with -W" in alone.failed(2, "reload")

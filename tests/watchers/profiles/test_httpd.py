@@ -86,7 +86,7 @@ def test_files_that_went_bad_behind_the_agent_are_not_told(site: Running) -> Non
     site.until("delivered", 2)
     site.container.unpause()
 
-    assert "Invalid command 'Listn'" in site.failed(2, "reload")
+    assert "Invalid command 'Listn'" in site.failed(2, "check")
     assert site.fetch(PORT) == "one"
     assert (site.files / "release").read_text() == "1\n"
     assert site.not_restarted()
