@@ -23,7 +23,7 @@ export CONFHUB_LOCAL ?= true
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  Settings of make up:   PORT=8000  DEMO=0 (no demo)  VERBOSE=1 (every log on the screen)"
-	@echo "  Settings of make test: TESTS=tests/cli  WORKERS=2  CONFHUB_TEST_REQUIRE=docker,podman,postgres,browser"
+	@echo "  Settings of make test: TESTS=tests/cli  WORKERS=2  CONFHUB_TEST_REQUIRE=docker,podman,haproxy,postgres,browser"
 
 python:
 	@if [ -z "$(PYTHON)" ]; then echo "No Python 3.11 or newer on PATH ($$(python3 --version 2>&1 || true)). Name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; fi
