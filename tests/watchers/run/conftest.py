@@ -1,6 +1,7 @@
 """`confhub run` as its users start it: a process of its own, ended with the test."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,12 @@ from tests.watchers.served import ROOT, status_of, until
 from watchers.wire.status import Receipt, Status
 
 PYTHON = sys.executable
+
+
+def as_from_a_terminal() -> None:
+    """Ignore no signal, whatever this test run was begun to ignore (`nohup`, a service manager)."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 class Running:
@@ -86,7 +93,7 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
             [*more.pop("below", []), *command_line(options, command)],
             cwd=ROOT,
             env={**environment_for(publisher, tmp_path / "state"), **extra},
-            **{**pipes, **more},
+            **{**pipes, "preexec_fn": as_from_a_terminal, **more},
         )
         held = Running(process, publisher)
         begun.append(held)
