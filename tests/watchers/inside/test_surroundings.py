@@ -71,8 +71,9 @@ def test_a_file_is_read_as_the_container_sees_it(
 def test_no_link_in_the_container_leads_out_of_it(
     engine: DockerEngine, start: Start, outside: str
 ) -> None:
+    up = "/../.."
     script = (
-        f"ln -s {outside} /a; ln -s ../../../../..{outside} /b; ln -s /proc/1/root/../..{outside} /c;"
+        f"ln -s {outside} /a; ln -s ../../../../..{outside} /b; ln -s /proc/1/root{up}{outside} /c;"
         "mkdir /d; ln -s /../../.. /d/up; mkfifo /pipe; echo ready; sleep 3600"
     )
     container = start(["sh", "-c", script])
