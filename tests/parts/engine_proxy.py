@@ -50,9 +50,9 @@ class GetOnly:
                 stream.shutdown(socket.SHUT_RDWR)
         return len(streams)
 
-    def inspections(self) -> int:
-        """How often one container was looked at."""
-        return sum(bool(re.search(r"/containers/[0-9a-f]{64}/json", line)) for line in self.asked)
+    def inspections(self, full_id: str) -> int:
+        """How often this container was looked at; others may share the engine."""
+        return sum(f"/containers/{full_id}/json" in line for line in self.asked)
 
     @property
     def refused(self) -> list[str]:

@@ -90,12 +90,12 @@ def test_exec_and_health_probes_cost_no_look_at_the_container(host: Host, proxy:
         what="its change of health was heard",
     )
     served.until("confirmed", 1, instance=id_of(container))
-    before = proxy.inspections()
+    before = proxy.inspections(str(container.id))
 
     for _ in range(40):
         container.exec_run(["/bin/true"])
 
-    assert proxy.inspections() - before <= 1
+    assert proxy.inspections(str(container.id)) - before <= 1
 
 
 def test_more_events_than_anybody_reads_become_one_look_at_everything() -> None:

@@ -1,7 +1,6 @@
 """`confhub run` as its users start it: a process of its own, ended with the test."""
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,10 +16,9 @@ from watchers.wire.status import Receipt, Status
 PYTHON = sys.executable
 
 
-def as_from_a_terminal() -> None:
-    """Ignore no signal, whatever this test run was begun to ignore (`nohup`, a service manager)."""
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_DFL)
+# Ignore no signal, whatever this test run was begun to ignore (`nohup`, a service manager). Not by
+# `preexec_fn`, because that runs Python between fork and exec beside gRPC's threads.
+AS_FROM_A_TERMINAL = ["env", "--default-signal=HUP,INT,QUIT"]
 
 
 class Running:
@@ -31,7 +29,14 @@ class Running:
         self.key = publisher.keys.instance("one")
 
     def until(self, state: str, release: int, timeout_s: float = 40) -> Status:
-        return until(self._publisher.endpoint, self.key, state, release, timeout_s)
+        try:
+            return until(self._publisher.endpoint, self.key, state, release, timeout_s)
+        except AssertionError as error:
+            self.process.kill()
+            _, log = self.process.communicate(timeout=20)
+            raise AssertionError(
+                f"{error}\nexit code {self.process.returncode}, log:\n{log}"
+            ) from None
 
     def status(self) -> Status | None:
         return status_of(self._publisher.endpoint, self.key)
@@ -90,10 +95,10 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         extra = more.pop("env", {})
         process = subprocess.Popen(
-            [*more.pop("below", []), *command_line(options, command)],
+            [*AS_FROM_A_TERMINAL, *more.pop("below", []), *command_line(options, command)],
             cwd=ROOT,
             env={**environment_for(publisher, tmp_path / "state"), **extra},
-            **{**pipes, "preexec_fn": as_from_a_terminal, **more},
+            **{**pipes, **more},
         )
         held = Running(process, publisher)
         begun.append(held)

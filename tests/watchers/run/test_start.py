@@ -198,11 +198,11 @@ def test_more_than_an_environment_can_hold_is_taken_back(
     publisher.publish({"MAX": 1})
     running = begin(
         publisher, ["--reload", "restart"], ["sh", "-c", "echo runs $MAX; exec sleep 60"],
-        below=["prlimit", f"--stack={1 << 20}"],  # execve takes a quarter of it
+        below=["prlimit", f"--stack={2 << 20}"],  # execve takes a quarter of it
     )  # fmt: skip
     running.until("confirmed", 1)
 
-    publisher.publish({"MAX": 2, **{f"LONG{n}": "x" * 100_000 for n in range(3)}})
+    publisher.publish({"MAX": 2, **{f"LONG{n}": "x" * 100_000 for n in range(6)}})
     status = running.until("failed", 2)
 
     assert status.receipt is not None
