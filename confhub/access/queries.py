@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from confhub.access.models import Token
 from confhub.access.policies import NotFound, Verb, require
 from confhub.catalog.models import Environment, Scope, Service
-from confhub.core.actors import Actor
+from confhub.core.actors import EVERYTHING, Actor
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 def actor_of_user(user: "AbstractBaseUser | AnonymousUser", request_id: str = "") -> Actor:
     """The actor behind a browser's session."""
     return Actor(
-        name=user.get_username(), user_id=user.pk, active=user.is_active, request_id=request_id
+        name=user.get_username(),
+        user_id=user.pk,
+        active=user.is_active,
+        request_id=request_id,
+        grants=EVERYTHING,
     )
 
 
@@ -34,7 +38,13 @@ def actor_of_token(token: str, request_id: str = "") -> Actor | None:
     if held is None:
         return None
     name, user_id, active = held
-    return Actor(name=f"token:{name}", user_id=user_id, active=active, request_id=request_id)
+    return Actor(
+        name=f"token:{name}",
+        user_id=user_id,
+        active=active,
+        request_id=request_id,
+        grants=EVERYTHING,
+    )
 
 
 def services_for(who: Actor) -> list[Service]:

@@ -1,6 +1,19 @@
 """Who asks: a person, a program with a token, or ConfHub itself."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+Role = Literal["viewer", "editor", "publisher", "approver", "admin"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+
+@dataclass(frozen=True)
+class Granted:
+    """A role, everywhere or only for the service and environment that are named."""
+
+    role: Role
+    service: str | None = None  # a slug; None: every service
+    environment: str | None = None
 
 
 @dataclass(frozen=True)
@@ -11,6 +24,10 @@ class Actor:
     user_id: int | None
     active: bool
     request_id: str = ""
+    grants: tuple[Granted, ...] = ()  # none: may do nothing
 
 
-SYSTEM = Actor(name="confhub", user_id=None, active=True)  # sweeps and set-up commands
+EVERYTHING = (Granted("admin"),)
+SYSTEM = Actor(
+    name="confhub", user_id=None, active=True, grants=EVERYTHING
+)  # sweeps and set-up commands

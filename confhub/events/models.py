@@ -39,7 +39,8 @@ class Cursor(models.Model):
 
 
 class AuditEntry(models.Model):
-    """Who did what to which thing. Appended in the transaction of the act; never changed."""
+    """Who did what to which thing. Appended in the transaction of the act; never changed but once,
+    when it is chained: it gets its place and the digest over itself and the entry before it."""
 
     at = models.DateTimeField()
     actor = models.CharField(max_length=150)  # "admin", "token:admin", "confhub"
@@ -47,6 +48,8 @@ class AuditEntry(models.Model):
     target = models.CharField(max_length=200)  # "checkout@prod r7"
     data = models.JSONField(default=dict)  # keys and numbers, never values
     request_id = models.CharField(max_length=100, blank=True)
+    position = models.PositiveBigIntegerField(null=True, unique=True)  # None until it is chained
+    digest = models.CharField(max_length=64, blank=True)  # SHA-256, hexadecimal
 
     class Meta:
         indexes = (models.Index(fields=["target", "at"], name="audit_by_target"),)

@@ -2,6 +2,8 @@
 
 from django.db import models
 
+from confhub.catalog.models import Layer, Scope
+from confhub.core.fields import ExactJSONField
 from confhub.releases.models import Release
 
 
@@ -45,3 +47,46 @@ class Store(models.Model):
 
     def __str__(self) -> str:
         return f"epoch {self.epoch} at revision {self.revision}"
+
+
+class ReleaseRequest(models.Model):
+    """Somebody asks others to agree with a draft before it is published."""
+
+    class State(models.TextChoices):
+        OPEN = "open"
+        APPROVED = "approved"
+        REJECTED = "rejected"
+        WITHDRAWN = "withdrawn"
+        PUBLISHED = "published"
+
+    scope = models.ForeignKey(Scope, on_delete=models.CASCADE, null=True, related_name="requests")
+    layer = models.ForeignKey(Layer, on_delete=models.CASCADE, null=True, related_name="requests")
+    state = models.CharField(max_length=10, choices=State, default=State.OPEN)
+    draft_version = models.PositiveIntegerField()
+    content = models.CharField(
+        max_length=71
+    )  # checksum of what would be published; else out of date
+    targets = ExactJSONField(null=True)  # of a layer: "all" or [{"service", "environment"}]
+    message = models.TextField()
+    author = models.CharField(max_length=150)
+    author_id_asked = models.PositiveBigIntegerField(
+        null=True
+    )  # the person's row id, tokens included
+    asked_at = models.DateTimeField()
+    decided_by = models.CharField(max_length=150, blank=True)
+    decided_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"request {self.pk} for {self.scope or self.layer} ({self.state})"
+
+
+class RequestComment(models.Model):
+    """What somebody said about a request; kept for ever, as the audit is."""
+
+    request = models.ForeignKey(ReleaseRequest, on_delete=models.CASCADE, related_name="comments")
+    author = models.CharField(max_length=150)
+    text = models.TextField()
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.author} on {self.request}"

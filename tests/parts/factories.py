@@ -8,15 +8,15 @@ from confhub.access import actions as access
 from confhub.access import queries as doors
 from confhub.catalog import actions as catalog
 from confhub.catalog.models import Environment, Scope, Service
-from confhub.core.actors import Actor
+from confhub.core.actors import EVERYTHING, Actor
 from confhub.publishing import actions as publishing
 from confhub.releases import actions as releases
 from confhub.releases.models import Release
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-ANN = Actor(name="ann", user_id=1, active=True, request_id="test")  # owns
-BEN = Actor(name="ben", user_id=2, active=True)  # works beside her
-EVE = Actor(name="eve", user_id=3, active=False)  # was switched off
+ANN = Actor(name="ann", user_id=1, active=True, request_id="test", grants=EVERYTHING)  # owns
+BEN = Actor(name="ben", user_id=2, active=True, grants=EVERYTHING)  # works beside her
+EVE = Actor(name="eve", user_id=3, active=False, grants=EVERYTHING)  # was switched off
 
 
 def later(seconds: float) -> datetime:
