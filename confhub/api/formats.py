@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, ClassVar
 
 from confhub.core.errors import ConfHubError
+from confhub.releases.entries import as_document
 from watchers.render.errors import CannotRender
 from watchers.render.files import Files
 from watchers.render.release import render
@@ -36,7 +37,7 @@ def written(release: "Release", format: str) -> bytes:  # the contract's word
         environment="",
         release=release.number,
         checksum=release.checksum,
-        entries=release.entries,
+        entries=as_document(release.entries),
     )
     try:
         return render(document, Files(formats=(format,)))[f"config.{format}"]

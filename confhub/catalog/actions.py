@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from django.db import IntegrityError, models, transaction
 
-from confhub.catalog.models import Environment, Scope, Service
+from confhub.catalog.models import Environment, Layer, Scope, Service
 from confhub.core.actors import Actor
 from confhub.core.errors import ConfHubError
 from confhub.events import actions as events
@@ -52,6 +52,7 @@ def create_service(
         service = Service.objects.create(
             slug=slug, name=name or slug, description=description, created_at=now
         )
+    Layer.objects.get_or_create(kind=Layer.Kind.SERVICE, slug=slug, defaults={"service": service})
     _meet_everywhere()
     transaction.on_commit(_meet_everywhere)
     _tell("service", slug, "made", who=who, now=now)
@@ -96,6 +97,9 @@ def create_environment(
         environment = Environment.objects.create(
             slug=slug, name=name or slug, protected=protected, order=order
         )
+    Layer.objects.get_or_create(
+        kind=Layer.Kind.ENVIRONMENT, slug=slug, defaults={"environment": environment}
+    )
     _meet_everywhere()
     transaction.on_commit(_meet_everywhere)
     _tell("environment", slug, "made", who=who, now=now)
@@ -105,7 +109,7 @@ def create_environment(
 @transaction.atomic
 def change_environment(
     environment: Environment, *, name: str | None = None, protected: bool | None = None,
-    order: int | None = None, who: Actor, now: datetime,
+    order: int | None = None, approvals: int | None = None, who: Actor, now: datetime,
 ) -> Environment:  # fmt: skip
     """Change what is given; None leaves it. Raises BadSlug."""
     _check_text(name=name or "")
@@ -116,7 +120,14 @@ def change_environment(
     if order is not None:
         _check_order(order)
         environment.order = order
-    environment.save(update_fields=["name", "protected", "order"])
+    if approvals is not None:
+        if approvals not in (0, 1):
+            sentence = "Write 0, or 1 for another person's approval."
+            raise BadSlug(
+                f"The approvals cannot be kept. {sentence}", fields={"approvals": sentence}
+            )
+        environment.approvals = approvals
+    environment.save(update_fields=["name", "protected", "order", "approvals"])
     _tell("environment", environment.slug, "changed", who=who, now=now)
     return environment
 

@@ -1,7 +1,7 @@
 """Publish: freeze a release and queue it, in one transaction; relay it into etcd afterwards."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import ClassVar
 
@@ -14,13 +14,16 @@ from confhub.core.actors import Actor
 from confhub.core.errors import ConfHubError
 from confhub.core.listen import rings_by_itself
 from confhub.events import actions as events
+from confhub.publishing.gates import Candidate, Consent, pass_all
 from confhub.publishing.models import Publication
 from confhub.releases import actions as releases
 from confhub.releases.actions import DraftIsStale
 from confhub.releases.diff import diff
-from confhub.releases.entries import BadEntries, Entries, changed, check_changes
+from confhub.releases.entries import BadEntries, Entries, changed, check_changes, plain
+from confhub.releases.layering import Ground, Numbers, same_entries
 from confhub.releases.models import Release
-from confhub.releases.queries import draft_of, head_of
+from confhub.releases.places import Place
+from confhub.releases.queries import DraftView, draft_of, drafted_own
 from watchers.wire.canonical import Json
 
 RELAY = "confhub.publishing.relay"
@@ -42,10 +45,13 @@ class Published:
     created: bool
 
 
+AGREED = Consent()  # to nothing beyond the publish itself
+
+
 @transaction.atomic
 def publish_draft(
     scope: Scope, *, message: str, expected_release: int | None = None,
-    expected_draft: int | None = None, who: Actor, now: datetime,
+    expected_draft: int | None = None, consent: Consent = AGREED, who: Actor, now: datetime,
 ) -> Published:  # fmt: skip
     """Freeze the draft as the scope's next release and queue it for etcd.
 
@@ -54,36 +60,22 @@ def publish_draft(
 
     `expected_draft` is the draft version that was reviewed. Raises DraftIsStale when it has
     changed since, or when a release since its base changed the same keys; ReleaseIsStale,
-    BadEntries, NothingToPublish.
+    BadEntries, NothingToPublish, and what the gates raise.
     """
     scope = releases.lock(scope)
-    head = head_of(scope)
     releases.check_newest(scope, expected_release)
-    draft = draft_of(scope)
-    if expected_draft is not None and draft.version != expected_draft:
-        raise DraftIsStale(
-            f"The draft of {scope} was changed by {draft.updated_by} after you looked (you saw "
-            f"version {expected_draft}, it is {draft.version}). Nothing was published. Review it "
-            "again.",
-            extra={"version": draft.version, "expected": expected_draft},
-        )
-    if draft.overlapping:
-        raise DraftIsStale(
-            f"This draft of {scope} starts from r{draft.base}, but r{draft.head} has changed "
-            f"{_some(draft.overlapping)} since. Nothing was published. Decide for each of these "
-            "keys which value stays.",
-            fields=dict.fromkeys(draft.overlapping, f"Also changed by r{draft.head}."),
-            extra={"overlapping": draft.overlapping, "base": draft.base, "head": draft.head},
-        )
-    before = head.entries if head else {}
-    after = changed(before, set_=draft.set, unset=draft.unset)
-    return _publish(scope, head, after, message=message, is_draft=True, who=who, now=now)
+    check_draft(scope, draft_of(scope), expected=expected_draft)
+    ground = Ground.of([scope])
+    own = drafted_own(scope, ground.heads.get(scope.pk))
+    return publish_own(
+        scope, own, ground=ground, message=message, is_draft=True, consent=consent, who=who, now=now
+    )
 
 
 @transaction.atomic
 def publish_changes(
     scope: Scope, *, set: Mapping[str, Json], unset: Collection[str], message: str,  # REST's word
-    expected_release: int | None = None, who: Actor, now: datetime,
+    expected_release: int | None = None, consent: Consent = AGREED, who: Actor, now: datetime,
 ) -> Published:  # fmt: skip
     """Publish the newest release with these changes alone; the draft keeps what is in it.
 
@@ -92,73 +84,122 @@ def publish_changes(
     """
     check_changes(set_=set, unset=unset)
     scope = releases.lock(scope)
-    head = head_of(scope)
     releases.check_newest(scope, expected_release)
-    before = head.entries if head else {}
+    ground = Ground.of([scope])
+    head = ground.heads.get(scope.pk)
+    before = head.own_entries if head else {}
     missing = [key for key in unset if key not in before]
     if missing:
         raise BadEntries(
             f"{scope} has no key {missing[0]}, so it cannot be removed.",
             fields={key: f"There is no key {key}." for key in missing},
         )
-    after = changed(before, set_=set, unset=unset)
-    return _publish(scope, head, after, message=message, who=who, now=now)
+    own = changed(before, set_=plain(set), unset=unset)
+    return publish_own(
+        scope, own, ground=ground, message=message, consent=consent, who=who, now=now
+    )
 
 
 @transaction.atomic
 def roll_back(
-    scope: Scope, *, number: int, message: str, expected_release: int | None = None, who: Actor,
-    now: datetime,
+    scope: Scope, *, number: int, message: str, expected_release: int | None = None,
+    consent: Consent = AGREED, who: Actor, now: datetime,
 ) -> Published:  # fmt: skip
     """Publish the content of release `number` as a new release, because numbers only rise.
 
-    The draft keeps what is in it. Raises NotFound, ReleaseIsStale.
+    Its layers come back as they were in it. The draft keeps what is in it. Raises NotFound,
+    ReleaseIsStale.
     """
     scope = releases.lock(scope)
-    head = head_of(scope)
     releases.check_newest(scope, expected_release)
     old = Release.objects.filter(scope=scope, number=number).first() if number < 2**31 else None
-    if old is None or head is None:
+    ground = Ground.of([scope])
+    if old is None or scope.pk not in ground.heads:
         raise NotFound(f"{scope} has no release {number}.", fields={"release": "No such release."})
-    return _publish(
-        scope, head, old.entries, message=message or f"Roll back to r{number}", who=who, now=now,
-        restores=number,
+    return publish_own(
+        scope, old.own_entries, ground=ground, numbers=dict(old.layers or ()), restores=old,
+        message=message or f"Roll back to r{number}", consent=consent, who=who, now=now,
     )  # fmt: skip
 
 
-def _publish(
-    scope: Scope, head: Release | None, entries: Entries, *, message: str, who: Actor,
-    now: datetime, restores: int | None = None, is_draft: bool = False,
-) -> Published:  # fmt: skip
-    """`is_draft`: what is published is the whole draft, which is empty then."""
+def check_draft(place: Place, draft: DraftView, *, expected: int | None) -> None:
+    """Raise DraftIsStale unless the draft is the one that was reviewed, and decided throughout."""
+    if expected is not None and draft.version != expected:
+        raise DraftIsStale(
+            f"The draft of {place} was changed by {draft.updated_by} after you looked (you saw "
+            f"version {expected}, it is {draft.version}). Nothing was published. Review it "
+            "again.",
+            extra={"version": draft.version, "expected": expected},
+        )
+    if draft.overlapping:
+        raise DraftIsStale(
+            f"This draft of {place} starts from r{draft.base}, but r{draft.head} has changed "
+            f"{_some(draft.overlapping)} since. Nothing was published. Decide for each of these "
+            "keys which value stays.",
+            fields=dict.fromkeys(draft.overlapping, f"Also changed by r{draft.head}."),
+            extra={"overlapping": draft.overlapping, "base": draft.base, "head": draft.head},
+        )
+
+
+def check_message(message: str) -> None:
+    """Raise BadEntries unless the reason can be kept."""
     if len(message) > MAX_MESSAGE_CHARS or "\x00" in message:
         sentence = f"Write at most {MAX_MESSAGE_CHARS:,} characters, without NUL."
         raise BadEntries(f"The reason cannot be kept. {sentence}", fields={"message": sentence})
-    if head is None and not entries:
+
+
+def publish_own(
+    scope: Scope, own: Entries, *, ground: Ground, numbers: Numbers | None = None, message: str,
+    restores: Release | None = None, is_draft: bool = False, consent: Consent = AGREED, who: Actor,
+    now: datetime,
+) -> Published:  # fmt: skip
+    """Resolve `own` over the layers at `numbers` (None: as the newest release used them), pass the
+    gates, freeze, and queue. The caller holds the scope's lock.
+
+    `is_draft`: what is published is the whole draft, which is empty then. `restores`: the release
+    whose very content is published.
+    """
+    check_message(message)
+    head = ground.heads.get(scope.pk)
+    numbers = ground.numbers(scope) if numbers is None else numbers
+    resolved = ground.resolve(scope, own, numbers)
+    if restores is not None:  # as it was, whatever its references' targets say today
+        resolved = replace(resolved, entries=restores.entries, problems={})
+    if head is None and not resolved.entries:
         raise NothingToPublish(
             f"{scope} has no key yet, so there is nothing to publish. Set one in its draft first."
         )
-    changes = diff(head.entries if head is not None else {}, entries)
-    if head is not None and not changes:
+    changes = diff(head.entries if head is not None else {}, resolved.entries)
+    if head is not None and not changes and same_entries(own, head.own_entries):
         head.scope = scope
         return Published(head, created=False)
-    release = releases.freeze(
-        scope, entries, message=message, who=who, now=now, parent=head, restores=restores
+    pass_all(
+        Candidate(scope, head, own, resolved, message, consent, restores is not None, who, now)
     )
+    release = releases.freeze(
+        scope, resolved.entries, own=own, numbers=numbers, message=message, who=who, now=now,
+        parent=head, restores=restores.number if restores else None, emergency=consent.emergency,
+    )  # fmt: skip
+    keys = {change.key for change in diff(head.own_entries if head else {}, own)}
+    _queue(release, settled=None if is_draft else keys, who=who, now=now)
+    return Published(release, created=True)
+
+
+def _queue(release: Release, *, settled: Collection[str] | None, who: Actor, now: datetime) -> None:
+    """Put the release into the outbox, take the published keys out of the draft, tell the pages."""
     Publication.objects.create(release=release, created_at=now, next_try_at=now)
     data = {
         "release": release.number,
-        "message": message,
+        "message": release.message,
         "author": who.name,
         "created_at": now.isoformat(),
         "checksum": release.checksum,
     }
     if not rings_by_itself():
         wake.after_commit(RELAY)  # before the event, whose own bell would be sent first
-    keys = None if is_draft else [change.key for change in changes]
-    settled = releases.settle_draft(scope, keys=keys, who=who, now=now)
-    events.record_all([("release.published", scope.stream, data), settled], now=now)
-    return Published(release, created=True)
+    scope = release.scope
+    moved = releases.settle_draft(scope, keys=settled, who=who, now=now)
+    events.record_all([("release.published", scope.stream, data), moved], now=now)
 
 
 def _some(keys: Collection[str]) -> str:

@@ -13,6 +13,7 @@ from django.conf import settings
 
 from confhub.core import clock
 from confhub.releases.diff import same
+from confhub.releases.entries import as_document
 from confhub.releases.models import Release
 from watchers import etcd
 from watchers.etcd import Etcd, Op, Stored
@@ -86,7 +87,7 @@ def document_of(release: Release) -> ReleaseDocument:
         environment=release.scope.environment.slug,
         release=release.number,
         checksum=release.checksum,
-        entries=release.entries,
+        entries=as_document(release.entries),
         message=release.message,
         author=release.author,
         created_at=clock.stamp(release.created_at),
@@ -230,12 +231,13 @@ def _value_parts(
     keys: ScopeKeys, release: Release, before: Mapping[str, Any] | None
 ) -> Iterator[_Part]:
     """What changes under `keys/`. Where the last content is not known, everything is written."""
+    plain = {key for key, entry in release.entries.items() if "value" in entry}
     if before is None:
         held, _ = connection().read_prefix(keys.values)
-        stale = {key.removeprefix(keys.values) for key in held} - set(release.entries)
+        stale = {key.removeprefix(keys.values) for key in held} - plain
         old: Mapping[str, Any] = {}
     else:
-        stale = set(before) - set(release.entries)
+        stale = {key for key, entry in before.items() if "value" in entry} - plain
         old = before
     for key in sorted(stale):
         yield _Part(etcd.delete(keys.value(key)), len(keys.value(key)))

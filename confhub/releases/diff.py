@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from confhub.releases.entries import answered
 from watchers.wire.canonical import Json, canonical
 
 
@@ -20,19 +21,24 @@ class Change:
 def diff(
     old: Mapping[str, Mapping[str, Any]], new: Mapping[str, Mapping[str, Any]]
 ) -> list[Change]:
-    """Every key whose entry differs, sorted by key. 1 and 1.0 differ, as they do for a checksum."""
+    """Every key whose entry differs, sorted by key. 1 and 1.0 differ, as they do for a checksum.
+
+    Secrets are compared by fingerprint, and answered without their value.
+    """
     changes = []
     for key in sorted({*old, *new}):
         before, after = old.get(key), new.get(key)
         if before is None and after is not None:
-            changes.append(Change(key, "added", None, after.get("value")))
+            changes.append(Change(key, "added", None, answered(after)))
         elif after is None and before is not None:
-            changes.append(Change(key, "removed", before.get("value"), None))
+            changes.append(Change(key, "removed", answered(before), None))
         elif before is not None and after is not None and not same(before, after):
-            changes.append(Change(key, "changed", before.get("value"), after.get("value")))
+            changes.append(Change(key, "changed", answered(before), answered(after)))
     return changes
 
 
 def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """True when two entries are the same bytes in a release document."""
+    """True when two entries hold the same value; of two secrets, when their fingerprints agree."""
+    if one.get("secret") and other.get("secret"):
+        return "fingerprint" in one and one["fingerprint"] == other.get("fingerprint")
     return one is other or (one == other and canonical(one) == canonical(other))

@@ -9,6 +9,7 @@ from watchers.wire.names import BadName, check_key, check_value, colliding, env_
 
 Entries: TypeAlias = dict[str, dict[str, Any]]  # {"MAX_CONNECTIONS": {"value": 200}, …}
 MAX_KEYS = 10_000  # in one scope
+_SEEN = ("fingerprint", "version")  # of a secret
 
 
 class BadEntries(ConfHubError):
@@ -19,8 +20,36 @@ class BadEntries(ConfHubError):
 
 
 def values(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Json]:
-    """{"MAX_CONNECTIONS": 200, …}"""
-    return {key: entry.get("value") for key, entry in entries.items()}
+    """{"MAX_CONNECTIONS": 200, "PASSWORD": {"$secret": true, …}, …}"""
+    return {key: answered(entry) for key, entry in entries.items()}
+
+
+def answered(entry: Mapping[str, Any]) -> Json:
+    """An entry's value as REST answers it; a secret's is {"$secret": true, "fingerprint", "version"}."""
+    if entry.get("secret"):
+        return {"$secret": True, **{name: entry[name] for name in _SEEN if name in entry}}
+    return entry.get("value")
+
+
+def masked(entries: Mapping[str, Mapping[str, Any]]) -> Entries:
+    """`entries` for everybody's eyes: of a secret its fingerprint and version, and no ciphertext."""
+    return {key: masked_entry(entry) for key, entry in entries.items()}
+
+
+def masked_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
+    if not entry.get("secret"):
+        return entry if isinstance(entry, dict) else dict(entry)
+    return {"secret": True, **{name: entry[name] for name in _SEEN if name in entry}}
+
+
+def as_document(entries: Mapping[str, Mapping[str, Any]]) -> Entries:
+    """`entries` as they stand in etcd: of a secret the ciphertext alone."""
+    return {
+        key: {"secret": True, "ciphertext": entry["ciphertext"]}
+        if entry.get("secret")
+        else {"value": entry.get("value")}
+        for key, entry in entries.items()
+    }
 
 
 def check_changes(*, set_: Mapping[str, Json], unset: Collection[str]) -> None:
@@ -72,14 +101,16 @@ def check_whole(entries: Entries, *, max_bytes: int) -> None:
         )
 
 
-def changed(entries: Mapping[str, Mapping[str, Any]], *, set_: Mapping[str, Json], unset: Collection[str]) -> Entries:  # fmt: skip
-    """`entries` with the changes made; the argument stays as it is.
-
-    Layers will be resolved here, below a scope's own entries, before anything is frozen.
-    """
+def changed(entries: Mapping[str, Mapping[str, Any]], *, set_: Entries, unset: Collection[str]) -> Entries:  # fmt: skip
+    """`entries` with the changes made; the argument stays as it is."""
     after = {key: dict(entry) for key, entry in entries.items() if key not in unset}
-    after.update({key: {"value": value} for key, value in set_.items()})
+    after.update({key: dict(entry) for key, entry in set_.items()})
     return after
+
+
+def plain(values: Mapping[str, Json]) -> Entries:
+    """{"MAX": 200} as entries."""
+    return {key: {"value": value} for key, value in values.items()}
 
 
 def _refuse_secret(key: str, value: Json) -> None:

@@ -4,10 +4,13 @@ An entry, at rest, is {"value": 200}, or for a secret
 {"secret": true, "ciphertext": "v1:KID:…", "fingerprint": "3f2a9c1b7d4e", "version": 2}.
 """
 
+from typing import Any
+
 from django.db import models
 
 from confhub.catalog.models import Layer, Scope
 from confhub.core.fields import ExactJSONField
+from confhub.releases.entries import masked
 
 
 class Draft(models.Model):
@@ -132,6 +135,17 @@ class Release(models.Model):
     def __str__(self) -> str:
         return f"{self.scope} r{self.number}"
 
+    @property
+    def own_entries(self) -> dict[str, dict[str, Any]]:
+        """What the scope itself set, with references as people wrote them."""
+        own: dict[str, dict[str, Any]] = self.entries if self.own is None else self.own
+        return own
+
+    @property
+    def shown(self) -> dict[str, dict[str, Any]]:
+        """The resolved entries for everybody's eyes."""
+        return masked(self.entries)
+
 
 class LayerRelease(models.Model):
     """A frozen set of a layer's entries. Rows are never updated, as a release's."""
@@ -156,6 +170,17 @@ class LayerRelease(models.Model):
 
     def __str__(self) -> str:
         return f"{self.layer} r{self.number}"
+
+    @property
+    def own_entries(self) -> dict[str, dict[str, Any]]:
+        """The same as `entries`; a layer stands on no other."""
+        own: dict[str, dict[str, Any]] = self.entries
+        return own
+
+    @property
+    def shown(self) -> dict[str, dict[str, Any]]:
+        """The entries for everybody's eyes."""
+        return masked(self.entries)
 
 
 class SealingKeyRow(models.Model):

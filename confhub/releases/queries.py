@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, overload
 
 from confhub.access.policies import NotFound, Verb, require
-from confhub.catalog.models import Scope
+from confhub.catalog.models import Layer, Scope
 from confhub.core.actors import Actor
 from confhub.releases.diff import same
-from confhub.releases.entries import Entries, changed
-from confhub.releases.models import Draft, DraftChange, Release
+from confhub.releases.entries import Entries, answered, changed, masked, masked_entry
+from confhub.releases.layering import Ground, Resolved, written_of
+from confhub.releases.models import Draft, DraftChange, LayerRelease, Release
+from confhub.releases.places import Frozen, Place, frozen, of_draft, owner
 from watchers.wire.canonical import Json
 
 
@@ -18,16 +21,21 @@ class DraftedKey:
 
     key: str
     removed: bool
-    value: Json  # None where removed
+    entry: dict[str, Any]  # masked; {} where removed
     version: int  # the draft's version that wrote it
     author: str
     changed_at: datetime
     overlaps: bool  # a release since the draft's base changed this key as well
 
+    @property
+    def value(self) -> Json:
+        """As REST answers it; None where removed."""
+        return answered(self.entry) if self.entry else None
+
 
 @dataclass(frozen=True)
 class DraftView:
-    """A scope's draft as one sees it: what it changes, against what, and its version (its ETag)."""
+    """A place's draft as one sees it: what it changes, against what, and its version (its ETag)."""
 
     base: int  # the release it was begun on
     head: int  # the newest release
@@ -50,66 +58,91 @@ class DraftView:
         return [change.key for change in self.changes if change.removed]
 
 
-def head_of(scope: Scope) -> Release | None:
+@overload
+def head_of(place: Scope) -> Release | None: ...
+@overload
+def head_of(place: Layer) -> LayerRelease | None: ...
+@overload
+def head_of(place: Place) -> Frozen | None: ...
+def head_of(place: Place) -> Frozen | None:
     """The newest release, which is the current one."""
-    return Release.objects.filter(scope=scope).order_by("-number").first()
+    if isinstance(place, Scope):
+        return Release.objects.filter(scope=place).order_by("-number").first()
+    return LayerRelease.objects.filter(layer=place).order_by("-number").first()
 
 
-def entries_of(scope: Scope) -> Entries:
-    """The entries of the newest release; {} before the first."""
-    head = head_of(scope)
-    return head.entries if head is not None else {}
+def entries_of(place: Place) -> Entries:
+    """The masked entries of the newest release, as its containers get them; {} before the first."""
+    head = head_of(place)
+    return head.shown if head is not None else {}
 
 
-def release_for(who: Actor, verb: Verb, scope: Scope, number: int) -> Release:
-    """Release `number` of `scope`. Raises NotFound, NotAllowed."""
-    require(who, verb, scope)
-    # Beyond what the column holds there is nothing, and PostgreSQL would refuse to look.
-    in_range = 0 < number < 2**31
-    release = Release.objects.filter(scope=scope, number=number).first() if in_range else None
+def written_entries(place: Place) -> Entries:
+    """The same with `${references}` as people wrote them: what an editor shows."""
+    head = head_of(place)
+    if head is None:
+        return {}
+    return masked(written_of(head) if isinstance(head, Release) else head.entries)
+
+
+@overload
+def release_for(who: Actor, verb: Verb, place: Scope, number: int) -> Release: ...
+@overload
+def release_for(who: Actor, verb: Verb, place: Layer, number: int) -> LayerRelease: ...
+@overload
+def release_for(who: Actor, verb: Verb, place: Place, number: int) -> Frozen: ...
+def release_for(who: Actor, verb: Verb, place: Place, number: int) -> Frozen:
+    """Release `number` of the place. Raises NotFound, NotAllowed."""
+    require(who, verb, place)
+    release = frozen(place, number)
     if release is None:
-        head = Release.objects.filter(scope=scope).order_by("-number").first()
-        there = f"They go from r1 to r{head.number}." if head else "Nothing was published yet."
+        there = f"They go from r1 to r{place.head}." if place.head else "Nothing was published yet."
         raise NotFound(
-            f"{scope} has no release {number}. {there}", fields={"release": "No such release."}
+            f"{place} has no release {number}. {there}", fields={"release": "No such release."}
         )
-    release.scope = scope
     return release
 
 
-def releases_of(scope: Scope, *, before: int | None = None, limit: int = 50) -> list[Release]:
+@overload
+def releases_of(place: Scope, *, before: int | None = None, limit: int = 50) -> list[Release]: ...
+@overload
+def releases_of(
+    place: Layer, *, before: int | None = None, limit: int = 50
+) -> list[LayerRelease]: ...
+@overload
+def releases_of(place: Place, *, before: int | None = None, limit: int = 50) -> list[Frozen]: ...
+def releases_of(place: Place, *, before: int | None = None, limit: int = 50) -> Any:
     """The newest first, below number `before` where given."""
-    releases = Release.objects.filter(scope=scope).order_by("-number")
+    model: Any = Release if isinstance(place, Scope) else LayerRelease
+    releases = model.objects.filter(**owner(place)).order_by("-number")
     if before is not None:
         releases = releases.filter(number__lt=before)
     return list(releases[:limit])
 
 
-def draft_of(scope: Scope) -> DraftView:
+def draft_of(place: Place) -> DraftView:
     """The draft, without keys that were put back. One that nobody began yet is an empty one."""
-    head = head_of(scope)
-    draft = Draft.objects.filter(scope=scope).first()
+    head = head_of(place)
+    draft = Draft.objects.filter(**owner(place)).first()
     number = head.number if head else 0
     if draft is None:
         return DraftView(number, number, 0, [], None, "")
     return view_of(draft, head)
 
 
-def view_of(draft: Draft, head: Release | None) -> DraftView:
+def view_of(draft: Draft, head: Frozen | None) -> DraftView:
     """The same for a row that is at hand."""
     number = head.number if head else 0
-    entries = head.entries if head else {}
+    entries = head.own_entries if head else {}
     rows = [
         row for row in DraftChange.objects.filter(draft=draft).order_by("key") if is_change(row)
     ]
-    base_entries = (
-        _entries_at(draft.scope_id, draft.base) if rows and draft.base != number else entries
-    )
+    base_entries = _own_at(draft, draft.base) if rows and draft.base != number else entries
     changes = [
         DraftedKey(
             key=row.key,
             removed=row.removed,
-            value=row.entry.get("value"),
+            entry=masked_entry(row.entry) if row.entry else {},
             version=row.version,
             author=row.author,
             changed_at=row.changed_at,
@@ -121,10 +154,29 @@ def view_of(draft: Draft, head: Release | None) -> DraftView:
     return DraftView(draft.base, number, draft.version, changes, draft.updated_at, draft.updated_by)
 
 
-def resolved_draft(scope: Scope) -> Entries:
-    """What would be published now: the newest release with the draft's changes."""
-    draft = draft_of(scope)
-    return changed(entries_of(scope), set_=draft.set, unset=draft.unset)
+def drafted_own(place: Place, head: Frozen | None) -> Entries:
+    """The place's own entries as the draft has them, as they are kept: secrets are sealed, not
+    masked, so this never leaves the server."""
+    rows = [row for row in DraftChange.objects.filter(of_draft(place)) if is_change(row)]
+    return changed(
+        head.own_entries if head is not None else {},
+        set_={row.key: row.entry for row in rows if row.entry},
+        unset=[row.key for row in rows if row.removed],
+    )
+
+
+def resolve_draft(scope: Scope) -> Resolved:
+    """What would be published now, sealed and unchecked, with what is wrong with its references."""
+    ground = Ground.of([scope])
+    head = ground.heads.get(scope.pk)
+    return ground.resolve(scope, drafted_own(scope, head), ground.numbers(scope))
+
+
+def resolved_draft(place: Place) -> Entries:
+    """What would be published now, masked: the newest release with the draft's changes."""
+    if isinstance(place, Scope):
+        return masked(resolve_draft(place).entries)
+    return masked(drafted_own(place, head_of(place)))
 
 
 def is_change(row: DraftChange) -> bool:
@@ -144,6 +196,7 @@ def _same(one: dict[str, object] | None, other: dict[str, object] | None) -> boo
     return same(one, other)
 
 
-def _entries_at(scope_id: int, number: int) -> Entries:
-    release = Release.objects.filter(scope_id=scope_id, number=number).first()
-    return release.entries if release is not None else {}
+def _own_at(draft: Draft, number: int) -> Entries:
+    place = draft.scope or draft.layer
+    release = frozen(place, number) if place is not None else None
+    return release.own_entries if release is not None else {}

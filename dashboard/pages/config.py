@@ -17,7 +17,7 @@ DRAWN_BY_SERVER = 200  # keys; the page's script draws more of them, a filter fi
 @shell.page
 def config(request: HttpRequest, who: Actor, service: str, environment: str) -> HttpResponse:
     scope, draft, context = frame(who, "see", service, environment, tab="config")
-    entries = releases.entries_of(scope)
+    entries = releases.written_entries(scope)
     wanted = request.GET.get("q", "").strip()[:120]
     found = rows.rows(entries, draft, wanted)
     return render(
@@ -47,4 +47,4 @@ def config(request: HttpRequest, who: Actor, service: str, environment: str) -> 
 def model(request: HttpRequest, who: Actor, service: str, environment: str) -> HttpResponse:
     """What the editor's script works on, as it is now."""
     scope, draft, _ = frame(who, "see", service, environment, tab="config")
-    return JsonResponse(rows.model(releases.entries_of(scope), draft))
+    return JsonResponse(rows.model(releases.written_entries(scope), draft))

@@ -37,7 +37,7 @@ def key(request: HttpRequest, who: Actor, service: str, environment: str) -> Htt
     scope, draft, context = frame(who, verb, service, environment, tab="config")
     name = (request.POST.get("key") or request.GET.get("key", "")).strip()[:128]
     row = next(
-        (each for each in rows.rows(releases.entries_of(scope), draft) if each.key == name), None
+        (each for each in rows.rows(releases.written_entries(scope), draft) if each.key == name), None
     )
     if request.method != "POST":
         return _answer(request, context, _first_form(name, row, draft), row)

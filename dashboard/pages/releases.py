@@ -40,9 +40,9 @@ def release(
     found = queries.release_for(who, "see", scope, number)
     against = "live" if request.GET.get("against") == "live" else "previous"
     older, newer = _sides(who, scope, found, against)
-    drawn = changes.drawn(older.entries if older else {}, newer.entries)
+    drawn = changes.drawn(older.shown if older else {}, newer.shown)
     snapshot = [
-        (key, values.shown(entry.get("value"))) for key, entry in sorted(found.entries.items())
+        (key, values.shown(entry.get("value"))) for key, entry in sorted(found.shown.items())
     ]
     return render(
         request,
@@ -100,7 +100,7 @@ def _listed(request: HttpRequest, who: Actor, service: str, environment: str) ->
     lines = []
     for at, each in enumerate(shown):
         older = found[at + 1] if at + 1 < len(found) else None
-        drawn = diff(older.entries if older else {}, each.entries)
+        drawn = diff(older.shown if older else {}, each.shown)
         lines.append(
             {
                 "release": each,

@@ -62,7 +62,7 @@ def rollback(
             else:
                 _say(request, published, number)
                 return redirect("live", service, environment)
-    drawn = changes.drawn(head.entries if head else {}, target.entries)
+    drawn = changes.drawn(head.shown if head else {}, target.shown)
     return render(
         request,
         "dashboard/rollback.html",

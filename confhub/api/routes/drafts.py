@@ -1,6 +1,5 @@
 """The draft of a service in an environment: what its next release will change."""
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from django.http import HttpRequest, HttpResponse
@@ -74,7 +73,15 @@ def _out(scope: "Scope", view: DraftView, response: HttpResponse) -> DraftOut:
     response["ETag"] = f'"{view.version}"'
     response["Cache-Control"] = "private, no-cache"
     changes = [
-        DraftedKeyOut(**asdict(change) | {"changed_at": clock.stamp(change.changed_at)})
+        DraftedKeyOut(
+            key=change.key,
+            removed=change.removed,
+            value=change.value,
+            version=change.version,
+            author=change.author,
+            changed_at=clock.stamp(change.changed_at),
+            overlaps=change.overlaps,
+        )
         for change in view.changes
     ]
     return DraftOut(

@@ -101,7 +101,7 @@ def get_release(
     scope = access.scope_for(who, "see", service, environment)
     held = releases.release_for(who, "see", scope, release)
     summary = _out(scope, held, publications.publication_of(held))
-    return ReleaseWithEntries(**summary.model_dump(), entries=held.entries)
+    return ReleaseWithEntries(**summary.model_dump(), entries=held.shown)
 
 
 @router.get(PATH + "/{release}/diff", response=DiffOut)
@@ -116,10 +116,10 @@ def diff_releases(
     scope = access.scope_for(who, "see", service, environment)
     held = releases.release_for(who, "see", scope, release)
     number = held.number - 1 if against is None else against
-    older = releases.release_for(who, "see", scope, number).entries if number else {}
+    older = releases.release_for(who, "see", scope, number).shown if number else {}
     changes = [
         ChangeOut(key=change.key, kind=change.kind, old=change.old, new=change.new)
-        for change in diff(older, held.entries)
+        for change in diff(older, held.shown)
     ]
     return DiffOut(release=held.number, against=number, changes=changes)
 

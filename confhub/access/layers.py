@@ -1,0 +1,54 @@
+"""The doors to layers."""
+
+from django.db.models import Q
+
+from confhub.access.policies import NotFound, Verb, require
+from confhub.access.queries import environment_for, service_for
+from confhub.catalog.models import Layer, Scope
+from confhub.core.actors import Actor
+
+
+def layer_for(who: Actor, verb: Verb, kind: str, slug: str = "") -> Layer:
+    """The layer of `kind` ("global", "environment", "set", "service"). Raises NotFound, NotAllowed.
+
+    Whoever may not see the environment or service does not see its layer either.
+    """
+    layer = Layer.objects.filter(kind=kind, slug=slug).first()
+    if layer is None:
+        if kind == Layer.Kind.ENVIRONMENT:
+            environment_for(who, "see", slug)
+        if kind == Layer.Kind.SERVICE:
+            service_for(who, "see", slug)
+        raise NotFound(
+            f"There is no {kind} layer {slug[:80]!r}.", fields={"layer": "No such layer."}
+        )
+    require(who, verb, layer)
+    return layer
+
+
+def layer_by_id(who: Actor, verb: Verb, pk: int) -> Layer:
+    """The same by row id, for event streams."""
+    layer = Layer.objects.filter(pk=pk).first()
+    if layer is None:
+        raise NotFound("There is no such layer, or you cannot see it.")
+    require(who, verb, layer)
+    return layer
+
+
+def sets_for(who: Actor) -> list[Layer]:
+    """Every shared set, by name."""
+    require(who, "see", "services")
+    return list(Layer.objects.filter(kind=Layer.Kind.SET).order_by("slug"))
+
+
+def scopes_on(layer: Layer) -> list[Scope]:
+    """The scopes that stand on it, by service and then the environments' order."""
+    scopes = Scope.objects.select_related("service", "environment")
+    conditions = {
+        Layer.Kind.GLOBAL: Q(),
+        Layer.Kind.ENVIRONMENT: Q(environment=layer.environment_id),
+        Layer.Kind.SERVICE: Q(service=layer.service_id),
+        Layer.Kind.SET: Q(service__includes__layer=layer),
+    }
+    found = scopes.filter(conditions[Layer.Kind(layer.kind)])
+    return list(found.order_by("service__slug", "environment__order", "environment__slug"))

@@ -1,0 +1,62 @@
+"""What stands between a draft and its release, each gate a function that raises to refuse.
+
+Called in order by confhub.publishing.actions with the scope's row locked and nothing written yet.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from confhub.catalog.models import Scope
+from confhub.core.actors import Actor
+from confhub.releases.entries import BadEntries, Entries
+from confhub.releases.layering import Resolved
+from confhub.releases.models import Release
+
+
+@dataclass(frozen=True)
+class Consent:
+    """What whoever publishes has agreed to beyond the publish itself."""
+
+    confirmed: Collection[str] = ()  # codes of guards that were shown and confirmed
+    request_id: int | None = None  # the approved request that is published
+    emergency: bool = False  # past freezes and approvals, and flagged for ever
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What would become the scope's next release. Entries are sealed, never masked."""
+
+    scope: Scope
+    head: Release | None
+    own: Entries
+    resolved: Resolved
+    message: str
+    consent: Consent
+    is_rollback: bool
+    who: Actor
+    now: datetime
+
+    @property
+    def before(self) -> Entries:
+        return self.head.entries if self.head is not None else {}
+
+
+Gate = Callable[[Candidate], None]
+
+
+def references(candidate: Candidate) -> None:
+    """Every reference has a target. Raises BadEntries."""
+    problems = candidate.resolved.problems
+    if problems:
+        first = next(iter(problems.values()))
+        more = f" ({len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise BadEntries(f"{candidate.scope}: {first}{more}", fields=problems)
+
+
+GATES: list[Gate] = [references]
+
+
+def pass_all(candidate: Candidate) -> None:
+    for gate in GATES:
+        gate(candidate)
