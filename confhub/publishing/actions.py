@@ -14,16 +14,19 @@ from confhub.core.actors import Actor
 from confhub.core.errors import ConfHubError
 from confhub.core.listen import rings_by_itself
 from confhub.events import actions as events
+from confhub.publishing import protection
 from confhub.publishing.gates import Candidate, Consent, pass_all
 from confhub.publishing.models import Publication
 from confhub.releases import actions as releases
 from confhub.releases.actions import DraftIsStale
 from confhub.releases.diff import diff
-from confhub.releases.entries import BadEntries, Entries, changed, check_changes, plain
+from confhub.releases.entries import BadEntries, Entries, changed, check_changes
 from confhub.releases.layering import Ground, Numbers, same_entries
 from confhub.releases.models import Release
 from confhub.releases.places import Place
 from confhub.releases.queries import DraftView, draft_of, drafted_own
+from confhub.releases.sealed import sealed_entries
+from confhub.releases.writing import Writing
 from watchers.wire.canonical import Json
 
 RELAY = "confhub.publishing.relay"
@@ -94,7 +97,9 @@ def publish_changes(
             f"{scope} has no key {missing[0]}, so it cannot be removed.",
             fields={key: f"There is no key {key}." for key in missing},
         )
-    own = changed(before, set_=plain(set), unset=unset)
+    fresh = Writing(scope, head, {}, now).entries_for(set)
+    kept = {key: entry for key, entry in fresh.items() if entry}  # the others stay as inherited
+    own = changed(before, set_=kept, unset=unset)
     return publish_own(
         scope, own, ground=ground, message=message, consent=consent, who=who, now=now
     )
@@ -150,14 +155,14 @@ def check_message(message: str) -> None:
 
 def publish_own(
     scope: Scope, own: Entries, *, ground: Ground, numbers: Numbers | None = None, message: str,
-    restores: Release | None = None, is_draft: bool = False, consent: Consent = AGREED, who: Actor,
-    now: datetime,
+    restores: Release | None = None, is_draft: bool = False, consent: Consent = AGREED,
+    is_covered: bool = False, who: Actor, now: datetime,
 ) -> Published:  # fmt: skip
     """Resolve `own` over the layers at `numbers` (None: as the newest release used them), pass the
     gates, freeze, and queue. The caller holds the scope's lock.
 
     `is_draft`: what is published is the whole draft, which is empty then. `restores`: the release
-    whose very content is published.
+    whose very content is published. `is_covered`: an approved request for a layer names the scope.
     """
     check_message(message)
     head = ground.heads.get(scope.pk)
@@ -173,16 +178,48 @@ def publish_own(
     if head is not None and not changes and same_entries(own, head.own_entries):
         head.scope = scope
         return Published(head, created=False)
-    pass_all(
-        Candidate(scope, head, own, resolved, message, consent, restores is not None, who, now)
+    candidate = Candidate(
+        scope, head, own, resolved, message, consent, restores is not None, who, now, is_covered
     )
+    pass_all(candidate)
+    is_hindered = protection.is_hindered(scope.environment, now=now) if consent.emergency else False
+    entries = sealed_entries(
+        scope, resolved.entries, own if restores is None else resolved.entries,
+        below=ground.layers_at(numbers), parent=head.entries if head else {}, now=now,
+    )  # fmt: skip
     release = releases.freeze(
-        scope, resolved.entries, own=own, numbers=numbers, message=message, who=who, now=now,
-        parent=head, restores=restores.number if restores else None, emergency=consent.emergency,
+        scope, entries, own=own, numbers=numbers, message=message, who=who, now=now,
+        parent=head, restores=restores.number if restores else None, emergency=is_hindered,
+        schema=candidate.schema.number if candidate.schema is not None else None,
     )  # fmt: skip
     keys = {change.key for change in diff(head.own_entries if head else {}, own)}
     _queue(release, settled=None if is_draft else keys, who=who, now=now)
+    protection.settle(release, candidate)
     return Published(release, created=True)
+
+
+@transaction.atomic
+def publish_resealed(scope: Scope, *, message: str, who: Actor, now: datetime) -> Release | None:
+    """Cut a release with the values of the newest one, every secret sealed anew; None where it has
+    no secret. The draft keeps what is in it.
+
+    Neither gates nor approvals are asked: no value changes, and a key that leaked has to go even
+    while an environment is frozen. Raises CannotOpenSecret, NoMasterKey, KeyIsSealed.
+    """
+    scope = releases.lock(scope)
+    head = Ground.of([scope]).heads.get(scope.pk)
+    if head is None or not any(entry.get("secret") for entry in head.entries.values()):
+        return None
+    own = sealed_entries(scope, head.own_entries, head.own_entries, now=now)
+    hidden = {key: entry for key, entry in own.items() if entry.get("secret")}  # no other wins
+    others = {key: entry for key, entry in head.entries.items() if key not in hidden}
+    others = sealed_entries(scope, others, others, now=now)
+    release = releases.freeze(
+        scope, {**others, **hidden}, own=own, numbers=dict(head.layers or ()), message=message, who=who,
+        now=now, parent=head, schema=head.schema,
+    )  # fmt: skip
+    _queue(release, settled=(), who=who, now=now)
+    return release
 
 
 def _queue(release: Release, *, settled: Collection[str] | None, who: Actor, now: datetime) -> None:

@@ -11,3 +11,4 @@ class PublishingConfig(AppConfig):
         from confhub.publishing import checks  # models are ready only now
 
         register(checks.settings_fit_the_store)
+        register(checks.master_keys_can_be_used)

@@ -6,7 +6,9 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
 from confhub.publishing.store import MAX_BYTES
+from confhub.releases.keyring import master_keys
 from watchers.wire.keyspace import Keyspace
+from watchers.wire.sealing import BadKey
 
 
 def settings_fit_the_store(**_: Any) -> list[CheckMessage]:
@@ -34,3 +36,19 @@ def settings_fit_the_store(**_: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+def master_keys_can_be_used(**_: Any) -> list[CheckMessage]:
+    """E004: one of CONFHUB_MASTER_KEYS is no key. None at all is allowed: no secret is kept then."""
+    try:
+        master_keys()
+    except BadKey as error:
+        return [
+            Error(
+                str(error),
+                hint="Write KID:BASE64 with 32 bytes in BASE64, several with commas; "
+                "`manage.py new_master_key` prints one.",
+                id="confhub.E004",
+            )
+        ]
+    return []

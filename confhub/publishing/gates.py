@@ -6,9 +6,12 @@ Called in order by confhub.publishing.actions with the scope's row locked and no
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
-from confhub.catalog.models import Scope
+from confhub.catalog.models import SchemaVersion, Scope
+from confhub.catalog.schema_versions import schema_of
 from confhub.core.actors import Actor
+from confhub.publishing import protection, safety
 from confhub.releases.entries import BadEntries, Entries
 from confhub.releases.layering import Resolved
 from confhub.releases.models import Release
@@ -36,10 +39,21 @@ class Candidate:
     is_rollback: bool
     who: Actor
     now: datetime
+    is_covered: bool = False  # by an approved request for the layer that it is cut for
 
     @property
     def before(self) -> Entries:
         return self.head.entries if self.head is not None else {}
+
+    @cached_property
+    def schema(self) -> SchemaVersion | None:
+        """The service's newest schema, which the release is checked against."""
+        return schema_of(self.scope.service)
+
+    @cached_property
+    def unfit(self) -> dict[str, str]:
+        """{KEY: sentence} of what does not fit it. Raises CannotValidate."""
+        return safety.schema_problems(self)
 
 
 Gate = Callable[[Candidate], None]
@@ -54,7 +68,7 @@ def references(candidate: Candidate) -> None:
         raise BadEntries(f"{candidate.scope}: {first}{more}", fields=problems)
 
 
-GATES: list[Gate] = [references]
+GATES: list[Gate] = [references, safety.schema, *protection.GATES, safety.guard]
 
 
 def pass_all(candidate: Candidate) -> None:

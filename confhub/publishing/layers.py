@@ -8,11 +8,12 @@ from typing import ClassVar, Literal
 from django.db import transaction
 
 from confhub.access.layers import scopes_on
-from confhub.access.policies import NotFound, require
+from confhub.access.policies import NotFound, may, require
 from confhub.catalog.models import Layer, Scope
 from confhub.core.actors import Actor
 from confhub.core.errors import ConfHubError
 from confhub.events import actions as events
+from confhub.publishing import protection
 from confhub.publishing.actions import (
     AGREED,
     MAX_MESSAGE_CHARS,
@@ -23,12 +24,14 @@ from confhub.publishing.actions import (
     publish_own,
 )
 from confhub.publishing.gates import Consent
+from confhub.publishing.protection import State
 from confhub.releases import actions as releases
 from confhub.releases.diff import Change, diff
-from confhub.releases.entries import BadEntries, Entries, changed, check_changes, plain
+from confhub.releases.entries import BadEntries, Entries, changed, check_changes
 from confhub.releases.layering import Ground, is_behind
 from confhub.releases.models import LayerRelease
 from confhub.releases.queries import draft_of, drafted_own, head_of
+from confhub.releases.writing import Writing
 from watchers.wire.canonical import Json
 
 Targets = Literal["all"] | Sequence[tuple[str, str]]  # (service, environment)
@@ -64,9 +67,10 @@ class LayerPublished:
     cut: list[Published]
 
 
-def preview(layer: Layer) -> list[Touched]:
-    """Whom publishing the layer's draft would touch, and how."""
-    return touched_by(layer, drafted_own(layer, head_of(layer)))
+def preview(layer: Layer, who: Actor) -> list[Touched]:
+    """Whom publishing the layer's draft would touch, and how, as far as `who` may see them."""
+    found = touched_by(layer, drafted_own(layer, head_of(layer)))
+    return [each for each in found if may(who, "see", each.scope)]
 
 
 def touched_by(layer: Layer, entries: Entries) -> list[Touched]:
@@ -130,7 +134,8 @@ def publish_layer_changes(
             f"{layer} has no key {missing[0]}, so it cannot be removed.",
             fields={key: f"There is no key {key}." for key in missing},
         )
-    own = changed(before, set_=plain(set), unset=unset)
+    fresh = Writing(layer, head, {}, now).entries_for(set)
+    own = changed(before, set_=fresh, unset=unset)
     return _publish(layer, own, message=message, targets=targets, consent=consent, who=who, now=now)
 
 
@@ -162,9 +167,10 @@ def take_layers(
     releases.check_newest(scope, expected_release)
     ground = Ground.of([scope])
     head = ground.heads.get(scope.pk)
+    default = "" if scope.environment.protected else "Take the layers in"
     return publish_own(
         scope, head.own_entries if head else {}, ground=ground,
-        numbers=ground.numbers(scope, newest=None), message=message or "Take the layers in",
+        numbers=ground.numbers(scope, newest=None), message=message or default,
         consent=consent, who=who, now=now,
     )  # fmt: skip
 
@@ -184,11 +190,19 @@ def _publish(
     changes = diff(head.entries if head else {}, own)
     if head is None and not own:
         raise NothingToPublish(f"{layer} has no key yet. Set one in its draft first.")
+    chosen = chosen_scopes(layer, targets)
+    for scope in chosen:
+        require(who, "publish", scope)
+    asked = None
+    if consent.request_id is not None and not consent.emergency:
+        asked = protection.check_request(
+            layer, consent.request_id, protection.layer_content(layer, own, chosen)
+        )
     release = head
     if head is None or changes:
         release = releases.freeze_layer(
             layer, own, message=message, who=who, now=now, parent=head, restores=restores,
-            emergency=consent.emergency,
+            emergency=consent.emergency and _is_hindered(chosen, now),
         )  # fmt: skip
         keys = None if is_draft else [change.key for change in changes]
         moved = releases.settle_draft(layer, keys=keys, who=who, now=now)
@@ -196,18 +210,21 @@ def _publish(
                 "created_at": now.isoformat(), "checksum": ""}  # fmt: skip
         events.record_all([("release.published", layer.stream, data), moved], now=now)
     assert release is not None  # noqa: S101  # one of the two
-    cut = _cut(layer, targets, message=message, consent=consent, who=who, now=now)
+    cut = _cut(
+        layer, chosen, message=message, consent=consent, is_covered=asked is not None, who=who,
+        now=now,
+    )  # fmt: skip
+    if asked is not None:
+        protection.move(asked, layer, State.PUBLISHED, who=who, now=now, release=release.number)
     return LayerPublished(release, created=release is not head, cut=cut)
 
 
 def _cut(
-    layer: Layer, targets: Targets, *, message: str, consent: Consent, who: Actor, now: datetime
-) -> list[Published]:
+    layer: Layer, chosen: Sequence[Scope], *, message: str, consent: Consent, is_covered: bool,
+    who: Actor, now: datetime,
+) -> list[Published]:  # fmt: skip
     """A release for each chosen scope, in the order of row ids, so that two who publish two layers
     at once wait for each other instead of for ever."""
-    chosen = _chosen(layer, targets)
-    for scope in chosen:
-        require(who, "publish", scope)
     locked = [releases.lock(scope) for scope in sorted(chosen, key=lambda scope: scope.pk)]
     ground = Ground.of(locked)
     cut = []
@@ -217,7 +234,7 @@ def _cut(
             published = publish_own(
                 scope, head.own_entries if head else {}, ground=ground,
                 numbers=ground.numbers(scope, newest=[layer.pk]),
-                message=f"{layer}: {message}"[:MAX_MESSAGE_CHARS] if message else str(layer), consent=consent, who=who,
+                message=_told(layer, message, scope), consent=consent, is_covered=is_covered, who=who,
                 now=now,
             )  # fmt: skip
         except ConfHubError as error:
@@ -228,7 +245,20 @@ def _cut(
     return [published for published in cut if published.created]
 
 
-def _chosen(layer: Layer, targets: Targets) -> list[Scope]:
+def _told(layer: Layer, message: str, scope: Scope) -> str:
+    """The reason of a cut; a protected environment wants one of a person's, not the layer's name."""
+    if message.strip():
+        return f"{layer}: {message}"[:MAX_MESSAGE_CHARS]
+    return "" if scope.environment.protected else str(layer)
+
+
+def _is_hindered(chosen: Sequence[Scope], now: datetime) -> bool:
+    environments = {scope.environment_id: scope.environment for scope in chosen}
+    return any(protection.is_hindered(each, now=now) for each in environments.values())
+
+
+def chosen_scopes(layer: Layer, targets: Targets) -> list[Scope]:
+    """The scopes that `targets` name, in the order of services. Raises NotOnLayer."""
     there = {
         (scope.service.slug, scope.environment.slug): scope
         for scope in scopes_on(layer)

@@ -77,7 +77,7 @@ def test_a_publish_says_first_whom_it_touches_and_cuts_one_release_for_each() ->
     a_release(mail, {"LEVEL": "debug"})  # hides what comes
     releases.change_draft(layer("global"), set={"LEVEL": "info"}, expected=None, who=ANN, now=NOON)
 
-    touched = layers.preview(layer("global"))
+    touched = layers.preview(layer("global"), ANN)
     done = layers.publish_layer(layer("global"), message="calm", targets="all", who=BEN, now=NOON)
 
     assert {str(each.scope) for each in touched} == {"shop@prod", "shop@dev"}
@@ -114,7 +114,7 @@ def test_a_scope_that_holds_back_is_left_out_of_all_and_can_be_named() -> None:
     sets.hold_back(shop, True, who=ANN, now=NOON)
     releases.change_draft(layer("global"), set={"B": 1}, expected=None, who=ANN, now=NOON)
 
-    assert [each.is_chosen for each in layers.preview(layer("global"))] == [False]
+    assert [each.is_chosen for each in layers.preview(layer("global"), ANN)] == [False]
     assert (
         layers.publish_layer(layer("global"), message="x", targets="all", who=ANN, now=NOON).cut
         == []
@@ -133,7 +133,7 @@ def test_one_scope_that_refuses_stops_the_whole_act() -> None:
     releases.change_draft(layer("global"), set={"LOG_LEVEL": 2}, expected=None, who=ANN, now=NOON)
     before = untouched()
 
-    with pytest.raises(BadEntries, match="mail@prod: .*No release was cut anywhere"):
+    with pytest.raises(BadEntries, match=r"mail@prod: .*No release was cut anywhere"):
         layers.publish_layer(layer("global"), message="x", targets="all", who=ANN, now=NOON)
 
     assert untouched() == before
@@ -150,7 +150,7 @@ def test_a_reference_into_a_layer_is_put_in_and_one_without_a_target_is_refused(
         layer("environment", "prod"), set={}, unset=["DOMAIN"], expected=None, who=ANN, now=NOON
     )
     before = untouched()
-    (touched,) = layers.preview(layer("environment", "prod"))
+    (touched,) = layers.preview(layer("environment", "prod"), ANN)
     assert "no key DOMAIN" in touched.problems["URL"]
     with pytest.raises(BadEntries, match="no key DOMAIN"):
         layers.publish_layer(

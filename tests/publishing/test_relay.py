@@ -9,6 +9,7 @@ from confhub.core import clock
 from confhub.events.models import Event
 from confhub.publishing import actions, behind, relay, store
 from confhub.publishing import epoch as epochs
+from confhub.publishing.gates import Consent
 from confhub.publishing.models import Publication, Store
 from confhub.publishing.queries import store_answers, store_state
 from confhub.publishing.reconcile import reconcile
@@ -391,15 +392,20 @@ def test_a_release_that_etcd_refused_does_not_hold_up_the_next_one(
     publish(scope, POOL=1)
     relay.relay_waiting(now=NOON)
     monkeypatch.setattr(store, "MAX_BYTES", 10**9)  # as if etcd took less than it does
-    publish(scope, **{f"BLOB_{number}": "x" * 200_000 for number in range(4)})
+    large = {f"BLOB_{number}": "x" * 200_000 for number in range(4)}
+    meant = Consent(confirmed=["size_doubled", "count_halved"])
+    actions.publish_changes(
+        scope, set=large, unset=[], message="", consent=meant, who=ANN, now=NOON
+    )
     relay.relay_waiting(now=NOON)
     assert store_state(now=NOON).parked == 1
 
     actions.publish_changes(
         scope,
         set={},
-        unset=[f"BLOB_{number}" for number in range(4)],
+        unset=list(large),
         message="",
+        consent=meant,
         who=ANN,
         now=NOON,
     )
