@@ -16,6 +16,20 @@ test("a value's kind is read from its JSON", () => {
   for (const [raw, kind] of Object.entries(cases)) assert.equal(kindOf(raw), kind);
 });
 
+test("a secret is sent as one and never shown again", () => {
+  const mask = '{"$secret": true, "fingerprint": "3f2a9c1b7d4e", "version": 2}';
+  const typed = read("secret", 'pass"word');
+  assert.deepEqual(typed, { raw: '{"$secret":"pass\\"word"}' });
+  assert.ok("problem" in read("secret", ""));
+  for (const raw of [mask, "raw" in typed ? typed.raw : ""]) {
+    assert.equal(kindOf(raw), "secret");
+    assert.equal(textOf({ raw }), "");
+    assert.ok(!previewOf({ raw }).includes("pass"));
+  }
+  assert.equal(previewOf({ raw: mask }), "•••••• version 2, fingerprint 3f2a9c1b7d4e");
+  assert.equal(kindOf('{"secret": true}'), "json");
+});
+
 test("numbers and JSON are passed on as they were typed", () => {
   assert.deepEqual(read("number", " 12345678901234567890 "), { raw: "12345678901234567890" });
   assert.deepEqual(read("number", "1.0"), { raw: "1.0" });

@@ -63,6 +63,16 @@ function languageOf(label: string, text: string): Extension {
   return StreamLanguage.define(properties);
 }
 
+// The one stretch in which two texts differ.
+function difference(held: string, next: string): { from: number; to: number; insert: string } {
+  const most = Math.min(held.length, next.length);
+  let from = 0;
+  while (from < most && held[from] === next[from]) from++;
+  let end = 0;
+  while (end < most - from && held.at(-1 - end) === next.at(-1 - end)) end++;
+  return { from, to: held.length - end, insert: next.slice(from, next.length - end) };
+}
+
 export function mount(
   host: HTMLElement,
   text: string,
@@ -95,7 +105,12 @@ export function mount(
         languageOf(label, text),
         syntaxHighlighting(highlight),
         theme,
-        EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false" }),
+        // tabindex, because checkers do not take an editable element for one that keys can scroll.
+        EditorView.contentAttributes.of({
+          "aria-label": label,
+          spellcheck: "false",
+          tabindex: "0",
+        }),
         EditorView.updateListener.of((update) => {
           if (update.docChanged && !silent) changed();
         }),
@@ -107,9 +122,10 @@ export function mount(
       return view.state.doc.toString();
     },
     set value(next: string) {
-      if (next === view.state.doc.toString()) return;
+      const held = view.state.doc.toString();
+      if (next === held) return;
       silent = true;
-      view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: next } });
+      view.dispatch({ changes: difference(held, next) }); // the cursor stays where it is
       silent = false;
     },
     focus: () => view.focus(),

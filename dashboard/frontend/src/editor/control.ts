@@ -123,7 +123,9 @@ export class Control {
     this.kind = kind;
     this.severalLines = severalLines;
     const isText = kind === "string" || kind === "json";
-    this.single.hidden = !(kind === "number" || (isText && !severalLines));
+    this.single.hidden = !(kind === "number" || kind === "secret" || (isText && !severalLines));
+    this.single.type = kind === "secret" ? "password" : "text";
+    this.single.autocomplete = kind === "secret" ? "new-password" : "off";
     this.single.inputMode = kind === "number" ? "decimal" : "text";
     this.areaElement.hidden = !(isText && severalLines);
     this.boolean.hidden = kind !== "boolean";

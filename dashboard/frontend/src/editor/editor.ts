@@ -35,6 +35,9 @@ class ConfigEditor extends HTMLElement {
   };
 
   connectedCallback(): void {
+    if (this.dataset.readOnly !== undefined) {
+      return; // who may not edit reads, filters and opens keys as without a script
+    }
     this.model = JSON.parse(this.find("script#model").textContent ?? "{}") as Model;
     if (this.model.updated_at && countOf(this.model)) {
       this.savedAt = Date.parse(this.model.updated_at);

@@ -65,9 +65,14 @@ function paint(node: HTMLElement, { row, state, isOpen, isLost }: Shown, model: 
   setText(word, isLost ? "Not saved" : WORDS[row.status]);
   word.dataset.status = isLost ? "removed" : row.status;
   setText(find(node, '[data-field="by"]'), row.change?.author ?? "");
+  const layer = row.status === "same" ? (model.layers[row.key] ?? "") : "";
+  setText(find(node, '[data-field="layer"]'), layer && `from ${layer}`);
+  const hint = find(node, '[data-field="hint"]');
+  setText(hint, model.hints[row.key] ?? "");
+  hint.hidden = !model.hints[row.key];
   const isKnown = Object.hasOwn(model.entries, row.key) || Object.hasOwn(model.changes, row.key);
   find(node, "[data-undo]").hidden = row.status === "same" && !state && !isLost;
-  find(node, "[data-remove]").hidden = row.status === "removed" || !isKnown;
+  find(node, "[data-remove]").hidden = row.status === "removed" || !isKnown || layer !== "";
 }
 
 function find(node: HTMLElement, selector: string): HTMLElement {

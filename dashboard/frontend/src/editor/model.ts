@@ -18,6 +18,8 @@ export type Model = {
   version: number;
   updated_at: string | null;
   updated_by: string;
+  layers: Record<string, string>; // the layer of each key that comes from one
+  hints: Record<string, string>; // what the schema says of a key
   entries: Record<string, Value>;
   changes: Record<string, Change>;
 };

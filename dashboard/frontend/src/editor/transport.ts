@@ -50,7 +50,7 @@ function read(status: number, held: Problem): Answer {
 
 // The page's own token; after a sign-in in another tab the cookie has a newer one, which the
 // server accepts as well, because the page's is only a mask of it.
-function token(): string {
+export function token(): string {
   const cookie = /(?:^|; )csrftoken=([^;]+)/.exec(document.cookie)?.[1];
   return (
     cookie ?? document.querySelector<HTMLMetaElement>('meta[name="csrf-token"]')?.content ?? ""

@@ -1,7 +1,7 @@
 // Values as JSON text. A script's numbers would round a 64-bit id and turn 1.0 into 1, so a value
 // is never parsed on its way through the page; only strings are, to be shown and typed.
 
-export type Kind = "string" | "number" | "boolean" | "null" | "json";
+export type Kind = "string" | "number" | "boolean" | "null" | "json" | "secret";
 export type Value = { raw: string; text?: string }; // text: an object or list, laid out to be read
 
 const NUMBER = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$/;
@@ -11,6 +11,7 @@ const LONG = 120; // characters that one line still shows
 export function kindOf(raw: string): Kind {
   const first = raw[0] ?? "";
   if (first === '"') return "string";
+  if (raw.startsWith('{"$secret"')) return "secret";
   if (first === "{" || first === "[") return "json";
   if (raw === "true" || raw === "false") return "boolean";
   return raw === "null" ? "null" : "number";
@@ -18,14 +19,24 @@ export function kindOf(raw: string): Kind {
 
 export function textOf(value: Value): string {
   if (kindOf(value.raw) === "string") return JSON.parse(value.raw) as string;
+  if (kindOf(value.raw) === "secret") return ""; // what was typed is never shown again
   return value.text ?? value.raw;
 }
 
 export function previewOf(value: Value): string {
+  if (kindOf(value.raw) === "secret") return maskOf(value.raw);
   const text = kindOf(value.raw) === "json" ? value.raw : textOf(value);
   const end = text.indexOf("\n");
   if (end < 0) return text.slice(0, 200);
   return `${text.slice(0, Math.min(end, 200))} … ${text.split("\n").length} lines`;
+}
+
+// A secret by what it is known by; one that was typed here has no fingerprint yet.
+function maskOf(raw: string): string {
+  const { fingerprint, version } = JSON.parse(raw) as { fingerprint?: string; version?: number };
+  return fingerprint
+    ? `•••••• version ${version ?? "?"}, fingerprint ${fingerprint}`
+    : "•••••• new value";
 }
 
 export function isLong(text: string): boolean {
@@ -35,6 +46,11 @@ export function isLong(text: string): boolean {
 // What somebody typed as JSON text, or the sentence that says what is wrong with it.
 export function read(kind: Kind, text: string): { raw: string } | { problem: string } {
   if (kind === "string") return { raw: JSON.stringify(text) };
+  if (kind === "secret") {
+    return text
+      ? { raw: JSON.stringify({ $secret: text }) }
+      : { problem: "Write the new value. Without one the secret stays as it is." };
+  }
   const word = text.trim();
   if (kind === "null") return { raw: "null" };
   if (kind === "boolean") {
