@@ -9,6 +9,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from watchers.credentials import Credentials
+from watchers.wire.sealing import SealingKey
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 # Everything that a run writes; elsewhere for a second one from the same tree.
@@ -99,6 +100,34 @@ def database(url: str) -> dict[str, object]:
 def with_ours(**ours: str) -> dict[str, str]:
     """The environment of a process that we start: this one's, with `ours` over it."""
     return {**os.environ, **ours}
+
+
+def master_keys(*, local: bool) -> str:
+    """CONFHUB_MASTER_KEYS, `KID:BASE64` with commas or on lines; locally one kept in
+    var/master-keys (mode 0600). "" where there is none; what it says is checked by its reader.
+    """
+    given = text("CONFHUB_MASTER_KEYS")
+    if given or not local:
+        return given
+    path = VAR_DIR / "master-keys"
+    if not path.exists():
+        _keep_for_us(path, SealingKey.generate(f"local-{secrets.token_hex(4)}").to_text() + "\n")
+    return path.read_text(encoding="utf-8").strip()
+
+
+def _keep_for_us(path: Path, content: str) -> None:
+    """Write a file of mode 0600 that nobody sees half written; one that is there stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(content)
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        pass  # another process of ours was quicker, and its key is as good
+    finally:
+        fresh.unlink()
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ PORT = env.number("PORT", default=8000)
 # --- What ConfHub is told -------------------------------------------------------------------
 CONFHUB_HOST = env.text("CONFHUB_HOST", socket.gethostname())  # this host's name in statuses
 CONFHUB_MAX_RELEASE_BYTES = env.number("CONFHUB_MAX_RELEASE_BYTES", default=1024 * 1024)
+# KID:BASE64, the first seals; text here, because a system check says what is wrong with it
+CONFHUB_MASTER_KEYS = env.master_keys(local=env.flag("CONFHUB_LOCAL", default=DEBUG))
 CONFHUB_ADMIN_PASSWORD = env.text("CONFHUB_ADMIN_PASSWORD")
 CONFHUB_ADMIN_TOKEN = env.text("CONFHUB_ADMIN_TOKEN")
 CONFHUB_FOLLOW = env.flag("CONFHUB_FOLLOW", default=False)  # this worker follows and sweeps

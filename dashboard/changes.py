@@ -1,6 +1,6 @@
 """A difference between two sets of entries, ready to be drawn."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +42,11 @@ def drawn(
 ) -> list[DrawnChange]:  # fmt: skip
     """What turns `old` into `new`, by key; only those in `only` where given."""
     return [_drawn(each) for each in diff(old, new) if only is None or each.key in only]
+
+
+def drawn_of(found: Iterable[Change]) -> list[DrawnChange]:
+    """The same of a difference that is at hand."""
+    return [_drawn(each) for each in found]
 
 
 def counts(changes: Collection[DrawnChange] | Collection[Change]) -> dict[str, int]:

@@ -1,10 +1,11 @@
 """The rows of the key table: the newest release with the draft laid over it. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from confhub.core import clock
+from confhub.releases.entries import answered
 from confhub.releases.queries import DraftedKey, DraftView
 from dashboard import values
 from dashboard.values import Shown
@@ -20,6 +21,8 @@ class KeyRow:
     status: str  # "same", "added", "changed", "removed"
     value: Shown
     change: DraftedKey | None
+    layer: str = ""  # the layer it comes from; "" where the draft's own place sets it
+    hint: str = ""  # what the schema says of it
 
     @property
     def word(self) -> str:
@@ -35,27 +38,39 @@ class KeyRow:
 
 
 def rows(
-    entries: Mapping[str, Mapping[str, Any]], draft: DraftView, wanted: str = ""
-) -> list[KeyRow]:
-    """Every key of either, sorted, whose name or text holds `wanted`."""
+    entries: Mapping[str, Mapping[str, Any]], draft: DraftView, wanted: str = "",
+    layers: Mapping[str, str] | None = None, hints: Mapping[str, str] | None = None,
+) -> list[KeyRow]:  # fmt: skip
+    """Every key of either, sorted, whose name or text holds `wanted`. `layers` names the layer of
+    each key that comes from one, `hints` what the schema says of it."""
     changes = {change.key: change for change in draft.changes}
-    found = [_row(key, entries.get(key), changes.get(key)) for key in sorted({*entries, *changes})]
+    found = [
+        _row(key, entries.get(key), changes.get(key), (layers or {}).get(key, ""))
+        for key in sorted({*entries, *changes})
+    ]
+    if hints:
+        found = [replace(row, hint=hints.get(row.key, "")) for row in found]
     word = wanted.lower()
     return [row for row in found if word in row.key.lower() or word in row.value.text.lower()]
 
 
-def _row(key: str, entry: Mapping[str, Any] | None, change: DraftedKey | None) -> KeyRow:
-    published = values.shown(entry.get("value")) if entry is not None else None
+def _row(
+    key: str, entry: Mapping[str, Any] | None, change: DraftedKey | None, layer: str
+) -> KeyRow:
+    published = values.shown(answered(entry)) if entry is not None else None
     if change is None:
         assert published is not None  # noqa: S101  # a key is in one of the two
-        return KeyRow(key, "same", published, None)
+        return KeyRow(key, "same", published, None, layer)
     if change.removed:
         return KeyRow(key, "removed", published or values.shown(None), change)
     status = "added" if published is None else "changed"
     return KeyRow(key, status, values.shown(change.value), change)
 
 
-def model(entries: Mapping[str, Mapping[str, Any]], draft: DraftView) -> dict[str, Any]:
+def model(
+    entries: Mapping[str, Mapping[str, Any]], draft: DraftView,
+    layers: Mapping[str, str] | None = None, hints: Mapping[str, str] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """The same for the page's script. Values travel as JSON text, because a script's numbers would
     round a 64-bit id: {"head": 4, "version": 9, "entries": {KEY: {"raw", "text"?}}, "changes": …}.
     """
@@ -65,7 +80,9 @@ def model(entries: Mapping[str, Mapping[str, Any]], draft: DraftView) -> dict[st
         "version": draft.version,
         "updated_at": clock.stamp(draft.updated_at) if draft.updated_at else None,
         "updated_by": draft.updated_by,
-        "entries": {key: _value(entry.get("value")) for key, entry in entries.items()},
+        "layers": dict(layers or {}),
+        "hints": dict(hints or {}),
+        "entries": {key: _value(answered(entry)) for key, entry in entries.items()},
         "changes": {
             change.key: {
                 "removed": change.removed,

@@ -9,10 +9,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from confhub.access import queries as access
-from confhub.access.policies import NotAllowed, NotFound
+from confhub.access.people import whom_to_ask
+from confhub.access.policies import NotAllowed, NotFound, may
 from confhub.core import clock
 from confhub.core.actors import Actor
 from confhub.events import queries as events
+from confhub.publishing import asked
 
 THEMES = ("auto", "light", "dark")
 THEME_COOKIE = "theme"
@@ -23,12 +25,16 @@ Page = Callable[Concatenate[HttpRequest, Actor, Arguments], HttpResponse]
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """For every template: {"theme": "dark", "now": "…Z", "request_id": "…"}."""
+    """For every template: {"theme": "dark", "now": "…Z", "request_id": "…", "sees_people": True,
+    "to_decide": 2}, the last only where a template asks for it."""
     theme = request.COOKIES.get(THEME_COOKIE, "auto")
+    who: Actor | None = getattr(request, "who", None)
     return {
         "theme": theme if theme in THEMES else "auto",
         "now": clock.stamp(clock.now()),
         "request_id": getattr(request, "request_id", ""),
+        "sees_people": who is not None and may(who, "see", "people"),
+        "to_decide": lambda: len(asked.waiting_for(who)) if who is not None else 0,
     }
 
 
@@ -49,9 +55,12 @@ def page(view: Page[Arguments]) -> View[Arguments]:
                 return HttpResponse("Sign in.", status=401, content_type="text/plain")
             return redirect_to_login(request.get_full_path())
         who = access.actor_of_user(request.user, getattr(request, "request_id", ""))
+        request.who = who  # type: ignore[attr-defined]  # for `context`
         try:
             response = view(request, who, *args, **kwargs)
-        except (NotFound, NotAllowed) as error:
+        except NotAllowed as error:
+            return refused(request, error.status, whom_to_ask(error))
+        except NotFound as error:
             return refused(request, error.status, error.detail)
         response.headers.setdefault("Cache-Control", "private, no-store")
         return response

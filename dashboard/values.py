@@ -7,13 +7,15 @@ from typing import Any, Literal
 
 from watchers.wire.canonical import Json
 
-Kind = Literal["string", "number", "boolean", "null", "json"]
+Kind = Literal["string", "number", "boolean", "null", "json", "secret"]
+SECRET = "$secret"  # noqa: S105  # REST's word
 KINDS: dict[Kind, str] = {
     "string": "Text",
     "number": "Number",
     "boolean": "True or false",
     "null": "Null",
     "json": "JSON",
+    "secret": "Secret",
 }
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
@@ -42,6 +44,8 @@ def kind_of(value: Json) -> Kind:
         return "string"
     if value is None:
         return "null"
+    if isinstance(value, dict) and value.get(SECRET) is True:
+        return "secret"
     return "number" if isinstance(value, int | float) else "json"
 
 
@@ -51,8 +55,12 @@ def raw(value: Json) -> str:
 
 
 def shown(value: Json) -> Shown:
-    """The value as text for people: a string as it is, an object with one member a line."""
+    """The value as text for people: a string as it is, an object with one member a line, of a
+    secret what it is known by."""
     kind = kind_of(value)
+    if isinstance(value, dict) and kind == "secret":
+        known = f"version {value.get('version', '?')}, fingerprint {value.get('fingerprint', '?')}"
+        return Shown(kind, f"•••••• {known}", raw(value))
     if isinstance(value, str):
         return Shown(kind, value, raw(value))
     text = json.dumps(value, ensure_ascii=False, indent=2 if kind == "json" and value else None)
@@ -66,6 +74,10 @@ def read(kind: str, text: str) -> Json:
     """
     if kind == "string":
         return text.replace("\r\n", "\n")
+    if kind == "secret":
+        if not text:
+            raise NotAValue("Write the new value. Without one the secret stays as it is.")
+        return {SECRET: text.replace("\r\n", "\n")}
     word = text.strip()
     if kind == "null":
         return None

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.parts.flushing import flush_may_empty_the_audit
 from tests.parts.servers import EtcdServer, RedisServer
 
 # No deadlines: two cores are shared by servers, browsers and containers. Derandomized, so that a
@@ -13,6 +14,13 @@ settings.register_profile(
     "tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("tests")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _emptied_audit() -> Iterator[None]:
+    """Transactional tests may empty the audit's table."""
+    with flush_may_empty_the_audit():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from django.db.models import Q
 
-from confhub.access.policies import NotFound, Verb, require
+from confhub.access.policies import NotFound, Verb, may, require, require_active
 from confhub.access.queries import environment_for, service_for
 from confhub.catalog.models import Layer, Scope
 from confhub.core.actors import Actor
@@ -13,14 +13,16 @@ def layer_for(who: Actor, verb: Verb, kind: str, slug: str = "") -> Layer:
 
     Whoever may not see the environment or service does not see its layer either.
     """
+    require_active(who, verb, f"{kind} {slug}".strip())
     layer = Layer.objects.filter(kind=kind, slug=slug).first()
-    if layer is None:
+    if layer is None or not may(who, "see", layer):
         if kind == Layer.Kind.ENVIRONMENT:
             environment_for(who, "see", slug)
         if kind == Layer.Kind.SERVICE:
             service_for(who, "see", slug)
         raise NotFound(
-            f"There is no {kind} layer {slug[:80]!r}.", fields={"layer": "No such layer."}
+            f"There is no {kind} layer {slug[:80]!r}, or you may not see it.",
+            fields={"layer": "No such layer."},
         )
     require(who, verb, layer)
     return layer
@@ -28,17 +30,25 @@ def layer_for(who: Actor, verb: Verb, kind: str, slug: str = "") -> Layer:
 
 def layer_by_id(who: Actor, verb: Verb, pk: int) -> Layer:
     """The same by row id, for event streams."""
+    require_active(who, verb, "it")
     layer = Layer.objects.filter(pk=pk).first()
-    if layer is None:
+    if layer is None or not may(who, "see", layer):
         raise NotFound("There is no such layer, or you cannot see it.")
     require(who, verb, layer)
     return layer
 
 
-def sets_for(who: Actor) -> list[Layer]:
-    """Every shared set, by name."""
+def layers_for(who: Actor) -> list[Layer]:
+    """Every layer that `who` may see, by kind and name."""
     require(who, "see", "services")
-    return list(Layer.objects.filter(kind=Layer.Kind.SET).order_by("slug"))
+    return [each for each in Layer.objects.order_by("kind", "slug") if may(who, "see", each)]
+
+
+def sets_for(who: Actor) -> list[Layer]:
+    """Every shared set that `who` may see, by name."""
+    require(who, "see", "services")
+    rows = Layer.objects.filter(kind=Layer.Kind.SET).order_by("slug")
+    return [each for each in rows if may(who, "see", each)]
 
 
 def scopes_on(layer: Layer) -> list[Scope]:

@@ -1,25 +1,28 @@
-"""The doors: the only way for an interface to get a service, an environment or a scope."""
+"""The doors: the only way for an interface to get a service, an environment or a scope.
+
+What is not there and what `who` may not see are answered in the same words.
+"""
 
 import hashlib
 from typing import TYPE_CHECKING
 
-from confhub.access.models import Token
-from confhub.access.policies import NotFound, Verb, require
+from confhub.access.models import Grant, Token
+from confhub.access.policies import NotFound, Verb, may, require, require_active, sees_everything
 from confhub.catalog.models import Environment, Scope, Service
-from confhub.core.actors import EVERYTHING, Actor
+from confhub.core.actors import EVERYTHING, Actor, Granted
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
 
 def actor_of_user(user: "AbstractBaseUser | AnonymousUser", request_id: str = "") -> Actor:
-    """The actor behind a browser's session."""
+    """The actor behind a browser's session, with what was granted until now."""
     return Actor(
         name=user.get_username(),
         user_id=user.pk,
         active=user.is_active,
         request_id=request_id,
-        grants=EVERYTHING,
+        grants=grants_of_user(user.pk, is_superuser=getattr(user, "is_superuser", False)),
     )
 
 
@@ -32,31 +35,43 @@ def actor_of_token(token: str, request_id: str = "") -> Actor | None:
     """The actor behind a bearer token, or None where there is no such token."""
     held = (
         Token.objects.filter(digest=token_digest(token))
-        .values_list("name", "user_id", "user__is_active")
+        .values_list("name", "user_id", "user__is_active", "user__is_superuser")
         .first()
     )
     if held is None:
         return None
-    name, user_id, active = held
+    name, user_id, active, is_superuser = held
     return Actor(
         name=f"token:{name}",
         user_id=user_id,
         active=active,
         request_id=request_id,
-        grants=EVERYTHING,
+        grants=grants_of_user(user_id, is_superuser=is_superuser),
     )
+
+
+def grants_of_user(user_id: int | None, *, is_superuser: bool = False) -> tuple[Granted, ...]:
+    """What the person may do where. A superuser is admin everywhere, without a look at the rows."""
+    if is_superuser:
+        return EVERYTHING
+    if user_id is None:
+        return ()
+    rows = Grant.objects.filter(user_id=user_id).order_by("id")
+    found = rows.values_list("role", "service__slug", "environment__slug")
+    return tuple(Granted(role, service, environment) for role, service, environment in found)  # type: ignore[arg-type]  # the column holds one of ROLES
 
 
 def services_for(who: Actor) -> list[Service]:
     """Every service that `who` may see, by slug."""
     require(who, "see", "services")
-    return list(Service.objects.order_by("slug"))
+    return [each for each in Service.objects.order_by("slug") if may(who, "see", each)]
 
 
 def service_for(who: Actor, verb: Verb, slug: str) -> Service:
     """Raises NotFound, NotAllowed."""
+    require_active(who, verb, slug)
     service = Service.objects.filter(slug=slug).first()
-    if service is None:
+    if service is None or not may(who, "see", service):
         raise NotFound(
             f"There is no service {slug[:80]!r}.", fields={"service": "No such service."}
         )
@@ -65,15 +80,17 @@ def service_for(who: Actor, verb: Verb, slug: str) -> Service:
 
 
 def environments_for(who: Actor) -> list[Environment]:
-    """Every environment, in the order people gave them."""
+    """Every environment that `who` may see, in the order people gave them."""
     require(who, "see", "environments")
-    return list(Environment.objects.order_by("order", "slug"))
+    rows = Environment.objects.order_by("order", "slug")
+    return [each for each in rows if may(who, "see", each)]
 
 
 def environment_for(who: Actor, verb: Verb, slug: str) -> Environment:
     """Raises NotFound, NotAllowed."""
+    require_active(who, verb, slug)
     environment = Environment.objects.filter(slug=slug).first()
-    if environment is None:
+    if environment is None or not may(who, "see", environment):
         raise NotFound(
             f"There is no environment {slug[:80]!r}.",
             fields={"environment": "No such environment."},
@@ -82,27 +99,33 @@ def environment_for(who: Actor, verb: Verb, slug: str) -> Environment:
     return environment
 
 
-def scopes_of(service: Service) -> list[Scope]:
-    """The service in each environment, in the environments' order."""
+def scopes_of(who: Actor, service: Service) -> list[Scope]:
+    """The service in each environment where `who` may see it, in the environments' order."""
+    require(who, "see", service)
     scopes = Scope.objects.select_related("service", "environment").filter(service=service)
-    return list(scopes.order_by("environment__order", "environment__slug"))
+    rows = scopes.order_by("environment__order", "environment__slug")
+    return [each for each in rows if may(who, "see", each)]
 
 
 def all_scopes(who: Actor) -> list[Scope]:
     """Every scope that `who` may see, by service and then the environments' order."""
     require(who, "see", "services")
     scopes = Scope.objects.select_related("service", "environment")
-    return list(scopes.order_by("service__slug", "environment__order", "environment__slug"))
+    rows = scopes.order_by("service__slug", "environment__order", "environment__slug")
+    if sees_everything(who):
+        return list(rows)
+    return [each for each in rows if may(who, "see", each)]
 
 
 def scope_for(who: Actor, verb: Verb, service_slug: str, environment_slug: str) -> Scope:
     """One service in one environment. Raises NotFound (naming which of the two), NotAllowed."""
+    require_active(who, verb, f"{service_slug}@{environment_slug}")
     scope = (
         Scope.objects.select_related("service", "environment")
         .filter(service__slug=service_slug, environment__slug=environment_slug)
         .first()
     )
-    if scope is None:
+    if scope is None or not may(who, "see", scope):
         service_for(who, "see", service_slug)
         environment_for(who, "see", environment_slug)
         raise NotFound(f"{service_slug} does not run in {environment_slug}.")
@@ -112,8 +135,9 @@ def scope_for(who: Actor, verb: Verb, service_slug: str, environment_slug: str) 
 
 def scope_by_id(who: Actor, verb: Verb, pk: int) -> Scope:
     """The same by row id, for event streams. Raises NotFound, NotAllowed."""
+    require_active(who, verb, "it")
     scope = Scope.objects.select_related("service", "environment").filter(pk=pk).first()
-    if scope is None:
+    if scope is None or not may(who, "see", scope):
         raise NotFound("There is no such service and environment, or you cannot see it.")
     require(who, verb, scope)
     return scope

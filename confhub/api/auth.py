@@ -13,7 +13,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from ninja.security import APIKeyCookie, HttpBearer
 
 from confhub.access import queries as access
-from confhub.access.policies import NotSignedIn
+from confhub.access.policies import NotSignedIn, require_active
 from confhub.core.actors import Actor
 from confhub.core.errors import ConfHubError
 
@@ -41,6 +41,7 @@ class Bearer(HttpBearer):
         actor = access.actor_of_token(token, _request_id(request)) if token.isascii() else None
         if actor is None:
             raise NotSignedIn("This token is not known. Check it, or ask an administrator for one.")
+        require_active(actor, "call", "anything")
         return actor
 
 

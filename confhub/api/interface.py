@@ -9,7 +9,26 @@ from ninja.openapi.schema import OpenAPISchema
 from confhub.api import problems
 from confhub.api.auth import Bearer, Session
 from confhub.api.bodies import StrictJSON
-from confhub.api.routes import config, drafts, environments, instances, releases, services
+from confhub.api.routes import (
+    audit,
+    compare,
+    config,
+    drafts,
+    edits,
+    environments,
+    freezes,
+    instances,
+    layers,
+    people,
+    releases,
+    requests,
+    schemas,
+    search,
+    secrets,
+    services,
+    texts,
+    transfer,
+)
 
 ABOUT = """\
 Configuration that changes while it runs. Sign in with `Authorization: Bearer …`, or with the
@@ -75,7 +94,7 @@ def made() -> ConfHubAPI:
         parser=StrictJSON(),
     )
     problems.install(api)
-    for module in (services, environments, config, drafts, releases, instances):
+    for module in (services, environments, config, drafts, releases, instances, requests, secrets, transfer, layers, people, audit, schemas, freezes, texts, compare, search, edits):
         api.add_router("", module.router)
     return api
 

@@ -20,7 +20,8 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.responses import NinjaJSONEncoder
 
-from confhub.access.policies import NotSignedIn
+from confhub.access.people import whom_to_ask
+from confhub.access.policies import NotAllowed, NotSignedIn
 from confhub.api.bodies import BadJson, max_body_bytes
 from confhub.core.errors import ConfHubError
 
@@ -138,6 +139,8 @@ def install(api: NinjaAPI) -> None:
 
 
 def _refused(request: HttpRequest, error: Any) -> HttpResponse:
+    if isinstance(error, NotAllowed):
+        error.detail = whom_to_ask(error)
     log.info("request.refused", code=error.code, method=request.method, path=request.path[:200])
     return answer(request, error)
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, Field
 
 from confhub.api.bodies import Body, Text
+from confhub.api.consents import Emergency, RequestNumber
 
 Item = TypeVar("Item")
 
@@ -12,6 +13,10 @@ Key = Annotated[str, Field(examples=["MAX_CONNECTIONS"])]
 JsonValue = Annotated[Any, Field(description="Any JSON value, null as well; 256 KiB at most.")]
 Moment = Annotated[str, Field(examples=["2026-11-23T20:05:32.479Z"])]
 ReleaseNumber = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Confirmed = Annotated[
+    list[Text],
+    Field(description="Codes of guards (409 `release.guard`) that are meant: `count_halved` …"),
+]
 
 
 class Page(BaseModel, Generic[Item]):
@@ -33,6 +38,10 @@ class ServiceIn(Body):
 class ServiceChange(Body):
     name: Text = Field("", description="Left out: as it is.")
     description: Text = Field("", description="Left out: as it is.")
+    includes: list[Text] = Field(
+        default_factory=list,
+        description="Shared sets, a later one winning; from each scope's next release on. Left out: as they are.",
+    )
 
 
 class ServiceOut(BaseModel):
@@ -47,10 +56,13 @@ class Place(BaseModel):
 
     environment: str
     release: int | None = Field(description="The newest release; null before the first.")
+    holds_back: bool = Field(description="A layer published for all leaves it out.")
+    behind: bool = Field(description="Taking its layers in as they are now would change it.")
 
 
 class ServiceWithPlaces(ServiceOut):
     environments: list[Place]
+    includes: list[str] = Field(description="Shared sets, the lowest first.")
 
 
 class EnvironmentIn(Body):
@@ -58,12 +70,14 @@ class EnvironmentIn(Body):
     name: Text = Field("", description="For people; the slug where it is empty.")
     protected: bool = Field(False, description="Pages ask for its name before publishing.")
     order: int = Field(0, description="Its place in lists, from 0.")
+    approvals: int = Field(0, description="1: another person has to agree with each release.")
 
 
 class EnvironmentChange(Body):
     name: Text = Field("", description="Left out: as it is.")
     protected: bool = Field(False, description="Left out: as it is.")
     order: int = Field(0, description="Left out: as it is.")
+    approvals: int = Field(0, description="Left out: as it is.")
 
 
 class EnvironmentOut(BaseModel):
@@ -71,6 +85,7 @@ class EnvironmentOut(BaseModel):
     name: str
     protected: bool
     order: int
+    approvals: int
 
 
 # --- the draft -------------------------------------------------------------------------------
@@ -110,6 +125,28 @@ class DraftOut(BaseModel):
     updated_by: str
 
 
+# --- secrets ---------------------------------------------------------------------------------
+
+
+class RevealIn(Body):
+    key: Key
+    reason: Text = Field(
+        "", description="Why; the audit shows it. Needed where something protected is reached."
+    )
+    release: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = Field(
+        None, description="As this release had it. Left out: as the draft has it."
+    )
+
+
+class RevealOut(BaseModel):
+    """The only answer that holds a secret's value. It is not to be kept."""
+
+    key: str
+    value: JsonValue
+    version: int
+    fingerprint: str
+
+
 # --- releases --------------------------------------------------------------------------------
 
 
@@ -123,11 +160,17 @@ class ReleaseIn(Body):
     expected_release: ReleaseNumber | None = Field(
         None, description="Refuse with 409 when another release is the newest one; 0 for none."
     )
+    confirm: Confirmed = Field(default_factory=list)
+    request: RequestNumber = None
+    emergency: Emergency = False
 
 
 class RollbackIn(Body):
     message: Text = ""
     expected_release: ReleaseNumber | None = None
+    confirm: Confirmed = Field(default_factory=list)
+    request: RequestNumber = None
+    emergency: Emergency = False
 
 
 class PublicationOut(BaseModel):
@@ -151,6 +194,7 @@ class ReleaseOut(BaseModel):
     parent: int | None = Field(description="The release that was the newest before.")
     restores: int | None = Field(description="The release whose content a rollback took.")
     keys: int = Field(description="How many it has.")
+    emergency: bool = Field(description="It went past a freeze or a missing approval.")
     publication: PublicationOut
 
 
@@ -185,6 +229,68 @@ class ConvergenceOut(BaseModel):
     state: Literal["confirmed", "failed", "pending", "nobody"]
     counts: dict[str, int] = Field(examples=[{"confirmed": 3, "waiting": 1}])
     behind: list[dict[str, Any]] = Field(description="The instances that do not run it, and why.")
+
+
+# --- people and the audit ---------------------------------------------------------------------
+
+
+class PersonIn(Body):
+    name: Text = Field(description="Letters, digits and '@.+-_'. It never changes.")
+    password: Text | None = Field(None, description="Left out: nobody signs in as them yet.")
+
+
+class PersonChange(Body):
+    active: bool | None = Field(None, description="false switches the account off.")
+    password: Text | None = Field(None, description="Another password; open sessions end.")
+
+
+class GrantIn(Body):
+    role: Text = Field(description="viewer, editor, publisher, approver or admin.")
+    service: Text | None = Field(None, description="Its slug; every one where left out.")
+    environment: Text | None = Field(None, description="Its slug; every one where left out.")
+
+
+class GrantOut(BaseModel):
+    """A role, everywhere or only for the service and environment that are named."""
+
+    id: int = Field(description="0: a superuser's own right, which is no grant.")
+    role: str
+    service: str | None
+    environment: str | None
+    made_by: str
+    made_at: Moment | None
+
+
+class PersonOut(BaseModel):
+    name: str
+    active: bool
+    last_signed_in: Moment | None
+    grants: list[GrantOut]
+
+
+class RightOut(BaseModel):
+    allowed: bool
+    because: str = Field(description="The role that gives it, or the one that is missing.")
+
+
+class RightsOut(BaseModel):
+    person: str
+    service: str | None
+    environment: str | None
+    rights: dict[str, RightOut] = Field(description="For each verb: see, edit, publish …")
+
+
+class AuditEntryOut(BaseModel):
+    """`digest` is SHA-256 over the digest before, a line feed, and the canonical JSON of the rest."""
+
+    position: int
+    at: str
+    actor: str
+    action: str
+    target: str
+    data: dict[str, Any] = Field(description="Keys and numbers, never values.")
+    request_id: str
+    digest: str
 
 
 # --- health ----------------------------------------------------------------------------------

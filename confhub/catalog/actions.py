@@ -18,6 +18,8 @@ STREAM = "catalog"  # what the list pages listen to
 MAX_NAME_CHARS = 120
 MAX_DESCRIPTION_CHARS = 2000
 MAX_ORDER = 10_000
+# A service's own pages stand beside its environments: /services/checkout/schema/.
+RESERVED = {"all", "compare", "includes", "layers", "schema"}
 
 
 class BadSlug(ConfHubError):
@@ -86,16 +88,20 @@ def delete_service(service: Service, *, who: Actor, now: datetime) -> None:
 
 @transaction.atomic
 def create_environment(
-    *, slug: str, name: str = "", protected: bool = False, order: int = 0, who: Actor,
-    now: datetime,
+    *, slug: str, name: str = "", protected: bool = False, order: int = 0, approvals: int = 0,
+    who: Actor, now: datetime,
 ) -> Environment:  # fmt: skip
     """A new environment, with a scope for every service. Raises BadSlug, SlugTaken."""
     _check_slug(slug, "environment")
+    if slug in RESERVED:
+        sentence = f"{slug!r} is the name of a page of every service. Choose another one."
+        raise BadSlug(sentence, fields={"slug": sentence})
     _check_text(name=name)
     _check_order(order)
+    _check_approvals(approvals)
     with _one_per_slug("environment", slug):
         environment = Environment.objects.create(
-            slug=slug, name=name or slug, protected=protected, order=order
+            slug=slug, name=name or slug, protected=protected, order=order, approvals=approvals
         )
     Layer.objects.get_or_create(
         kind=Layer.Kind.ENVIRONMENT, slug=slug, defaults={"environment": environment}
@@ -121,11 +127,7 @@ def change_environment(
         _check_order(order)
         environment.order = order
     if approvals is not None:
-        if approvals not in (0, 1):
-            sentence = "Write 0, or 1 for another person's approval."
-            raise BadSlug(
-                f"The approvals cannot be kept. {sentence}", fields={"approvals": sentence}
-            )
+        _check_approvals(approvals)
         environment.approvals = approvals
     environment.save(update_fields=["name", "protected", "order", "approvals"])
     _tell("environment", environment.slug, "changed", who=who, now=now)
@@ -219,6 +221,12 @@ def _check_order(order: int) -> None:
     if not 0 <= order <= MAX_ORDER:
         sentence = f"Write a whole number from 0 to {MAX_ORDER:,}."
         raise BadSlug(f"The order {order} cannot be kept. {sentence}", fields={"order": sentence})
+
+
+def _check_approvals(approvals: int) -> None:
+    if approvals not in (0, 1):
+        sentence = "Write 0, or 1 for another person's approval."
+        raise BadSlug(f"The approvals cannot be kept. {sentence}", fields={"approvals": sentence})
 
 
 def _tell(what: Literal["service", "environment"], slug: str, done: str, *, who: Actor, now: datetime) -> None:  # fmt: skip

@@ -51,6 +51,8 @@ def create_set(*, slug: str, description: str = "", who: Actor, now: datetime) -
 @transaction.atomic
 def delete_set(layer: Layer, *, who: Actor, now: datetime) -> None:
     """Remove a set that nobody includes and that was never published. Raises StillInUse."""
+    if layer.kind != Layer.Kind.SET:
+        raise StillInUse(f"The layer of {layer} goes with it; it is not removed alone.")
     users = [include.service.slug for include in layer.included_by.select_related("service")[:3]]
     if users or layer.head:
         why = f"{', '.join(users)} include it" if users else "releases were resolved from it"

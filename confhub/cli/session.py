@@ -123,23 +123,24 @@ class Session:
 
     def _prepare_database(self) -> None:
         """Migrate and bootstrap, in a process of its own that knows this session's addresses."""
+        demo = ["--demo"] if self._with_demo else []
+        self._made = json.loads(self._manage("bootstrap", "--migrate", "--json", *demo))
+        if self._with_demo:
+            keys = self._manage("secrets_key", bootstrap.DEMO, bootstrap.DEMO_ENVIRONMENT)
+            _write_for_us(stack.DEMO_KEYS, keys)
+
+    def _manage(self, *arguments: str) -> str:
+        """What the command printed. Raises DidNotStart."""
         manager = os.getpid()
-        command = [
-            sys.executable,
-            str(env.BASE_DIR / "manage.py"),
-            "bootstrap",
-            "--migrate",
-            "--json",
-        ]
         done = subprocess.run(
-            [*command, "--demo"] if self._with_demo else command,
+            [sys.executable, str(env.BASE_DIR / "manage.py"), *arguments],
             env=stack.environment(self._at), cwd=env.BASE_DIR, capture_output=True, text=True,
             check=False, start_new_session=True,
             preexec_fn=lambda: kernel.end_with_parent(manager),
         )  # fmt: skip
         if done.returncode:
             raise DidNotStart(f"{done.stderr.strip()}\nThe database could not be prepared.")
-        self._made = json.loads(done.stdout)
+        return done.stdout
 
     def _wait_until_ready(self) -> None:
         """Until the pages and the demo answer and nothing that they depend on is missing."""
@@ -178,12 +179,7 @@ class Session:
         }
         if self._with_demo:
             content["demo"] = self._at.demo_url
-        fresh = self._up_file.with_suffix(".new")
-        fresh.unlink(missing_ok=True)
-        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
-        fresh.replace(self._up_file)
+        _write_for_us(self._up_file, json.dumps(content, indent=1))
 
     def _welcome(self) -> None:
         took_s = time.monotonic() - self._began
@@ -226,6 +222,16 @@ class Session:
         for log in self._shown.values():
             log.close()
         _say("Everything that was started here has stopped. The data stays in var/.")
+
+
+def _write_for_us(path: Path, content: str) -> None:
+    """Replace a file by one of mode 0600 that nobody sees half written."""
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(content)
+    fresh.replace(path)
 
 
 def _to_try(at: Addresses, *, with_demo: bool) -> str:

@@ -11,6 +11,7 @@ from confhub import env
 from confhub.cli import ports
 from confhub.cli.supervisor import Program
 
+DEMO_KEYS = env.VAR_DIR / "demo-secrets-key"  # what opens the demo's secrets; session.py writes it
 # etcd refuses data of a newer version, so each has its own; what was in it is published again.
 _VERSION = re.compile(r"etcd Version: (\d+\.\d+)")
 
@@ -167,5 +168,10 @@ def demo(at: Addresses, *, service: str, environment_slug: str) -> Program:
             "--service", service, "--environment", environment_slug, "--reload", "signal:HUP",
             "--", sys.executable, "-m", "watchers.demo", "--port", str(at.demo),
         ],
-        {**environment(at), "CONFHUB_STATE_DIR": str(env.VAR_DIR / "demo-state")},
+        {
+            **environment(at),
+            "CONFHUB_STATE_DIR": str(env.VAR_DIR / "demo-state"),
+            "CONFHUB_SECRETS_KEY_FILE": str(DEMO_KEYS),
+            "CONFHUB_SECRETS_ON_DISK": "true",  # its files are on this machine's disk, in var/
+        },
     )  # fmt: skip

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from confhub.core import wake
 from confhub.core.actors import Actor
 from confhub.core.listen import rings_by_itself
+from confhub.events import chain
 from confhub.events.kinds import KINDS
 from confhub.events.models import AuditEntry, Cursor, Event
 
@@ -80,7 +81,8 @@ def number_new_events() -> dict[str, int]:
 def fan_out() -> int:
     """Number what is new and nudge the pages that show it; return how many streams moved.
 
-    A nudge that cannot be sent is dropped: every page's heartbeat reads the rows anyway.
+    A nudge that cannot be sent is dropped: every page's heartbeat reads the rows anyway. The audit
+    is chained last, because nobody waits for it.
     """
     moved = number_new_events() if Event.objects.filter(position=None).exists() else {}
     if moved:
@@ -88,6 +90,8 @@ def fan_out() -> int:
             async_to_sync(_nudge)(moved)
         except (RedisError, OSError, TimeoutError) as error:
             log.info("nudge.unheard", streams=len(moved), error=type(error).__name__)
+    if chain.some_wait():
+        chain.chain_new_entries()
     return len(moved)
 
 

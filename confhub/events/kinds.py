@@ -10,6 +10,7 @@ KINDS: dict[str, str] = {
     "release.published": "{release, message, author, created_at, checksum}: frozen, on its way",
     "publication.written": "{release, revision, took_ms}: the pointer in etcd says this release",
     "publication.delayed": "{release, error}: etcd did not take it yet; it stays queued",
+    "request.changed": "{request, state, done, by}: of an approval; done: asked, approved, commented …",
     "instance.changed": "an instance's tile, whole (confhub.fleet.tiles)",
     "instance.gone": "an instance's tile, whole; its status left etcd",
 }

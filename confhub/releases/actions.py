@@ -1,12 +1,11 @@
 """Change a draft, key by key, and freeze releases."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
 
 from confhub.access.policies import NotFound
 from confhub.catalog.models import Layer, Scope
@@ -15,29 +14,24 @@ from confhub.core.errors import ConfHubError
 from confhub.events import actions as events
 from confhub.events.actions import Happened
 from confhub.releases.diff import same
+from confhub.releases.draft_rows import DraftIsStale as DraftIsStale  # its name for other folders
+from confhub.releases.draft_rows import empty_draft, open_draft
 from confhub.releases.entries import (
     BadEntries,
     Entries,
-    answered,
     as_document,
-    changed,
     check_changes,
     check_whole,
 )
 from confhub.releases.layering import Numbers
-from confhub.releases.models import Draft, DraftChange, LayerRelease, Release
-from confhub.releases.places import Frozen, Place, of_draft, owner
-from confhub.releases.queries import DraftView, head_of, is_change, view_of
+from confhub.releases.models import DraftChange, LayerRelease, Release
+from confhub.releases.overlapping import merged_entries
+from confhub.releases.places import Frozen, Place, frozen
+from confhub.releases.queries import DraftView, head_of, layer_names
+from confhub.releases.writing import Writing
 from watchers.wire.canonical import Json, checksum
 
 PlaceT = TypeVar("PlaceT", bound=Scope | Layer)
-
-
-class DraftIsStale(ConfHubError):
-    """Somebody else changed the same key, or published it, since the caller looked."""
-
-    code: ClassVar[str] = "draft.stale"
-    status: ClassVar[int] = 412
 
 
 class ScopeIsGone(NotFound):
@@ -69,77 +63,89 @@ def change_draft(
     head = head_of(place)
     entries = head.own_entries if head else {}
     touched = {*set, *unset, *revert}
-    draft, rows = _opened(place, keys=touched, who=who, now=now)
-    if expected is not None:
-        _refuse_moved(place, rows, entries, touched, yours=set, expected=expected, draft=draft)
-    _refuse_unknown(place, revert=revert, unset=unset, rows=rows, entries=entries)
-    draft.version += 1
+    held = open_draft(place, head, keys=touched, who=who, now=now)
+    drafted = {key: row.entry for key, row in held.rows.items() if row.entry}
+    fresh = Writing(place, head, drafted, now).entries_for(set)
+    held.refuse_moved(touched, expected=expected, yours=fresh)
+    _refuse_unknown(place, revert=revert, unset=unset, rows=held.rows, entries=entries)
     for key in touched:
-        row = rows.get(key) or DraftChange(draft=draft, key=key)
-        row.entry = {"value": set[key]} if key in set else {}
-        row.removed = key in unset and key in entries  # a key that only the draft has just goes
-        row.version, row.author, row.changed_at = draft.version, who.name, now
-        rows[key] = row
-    _check_sum_of(rows, entries)
-    _save([rows[key] for key in touched])
-    _touch(draft, who=who, now=now)
-    _tell(place, draft, keys=touched, who=who, now=now)
-    return view_of(draft, head)
+        # A key that only the draft has just goes.
+        held.put(key, fresh.get(key, {}), removed=key in unset and key in entries)
+    held.check_sum()
+    return held.finish("edit")
+
+
+@transaction.atomic
+def restore_key(
+    place: Place, key: str, *, number: int, expected: int | None, who: Actor, now: datetime
+) -> DraftView:
+    """Make one key of the draft as the place's release `number` had it: set, or not there.
+
+    Its entry is taken as it was kept, so a secret comes back without being opened. Raises
+    BadEntries (no such release), DraftIsStale.
+    """
+    place = lock(place)
+    head, old = head_of(place), frozen(place, number)
+    if head is None or old is None:
+        raise BadEntries(
+            f"{place} has no release {number}, so {key} cannot be taken from it.",
+            fields={"release": "No such release."},
+        )
+    entry = old.own_entries.get(key)
+    held = open_draft(place, head, keys={key}, who=who, now=now)
+    held.refuse_moved({key}, expected=expected)
+    held.put(key, entry or {}, removed=entry is None and key in held.own)
+    held.check_sum()
+    return held.finish("restore")
 
 
 @transaction.atomic
 def discard_draft(place: Place, *, expected: int | None, who: Actor, now: datetime) -> DraftView:
     """Put every key back as it is in the newest release. Raises DraftIsStale after `expected`."""
     place = lock(place)
-    head = head_of(place)
-    draft, rows = _opened(place, keys=(), who=who, now=now)
-    open_rows = {key: row for key, row in rows.items() if is_change(row)}
-    if expected is not None:
-        entries = head.own_entries if head else {}
-        _refuse_moved(place, rows, entries, open_rows, yours={}, expected=expected, draft=draft)
-    draft.version += 1
-    draft.base = place.head
-    for row in open_rows.values():
-        _put_back(row, version=draft.version, who=who, now=now)
-    _save(open_rows.values())
-    _touch(draft, who=who, now=now)
+    held = open_draft(place, head_of(place), keys=(), who=who, now=now)
+    keys = held.changed_keys
+    held.refuse_moved(keys, expected=expected)
+    held.draft.base = place.head
+    for key in keys:
+        held.put_back(key)
     events.audit(
-        "draft.discarded", who=who, target=str(place), data={"keys": sorted(open_rows)}, now=now
+        "draft.discarded", who=who, target=str(place), data={"keys": sorted(keys)}, now=now
     )
-    _tell(place, draft, keys=open_rows, who=who, now=now)
-    return view_of(draft, head)
+    return held.finish("discard")
 
 
 @transaction.atomic
 def rebase_draft(
-    place: Place, *, take_theirs: Collection[str], expected_release: int,
-    expected: int | None = None, who: Actor, now: datetime,
+    place: Place, *, take_theirs: Collection[str], merge: Collection[str] = (),
+    expected_release: int, expected: int | None = None, who: Actor, now: datetime,
 ) -> DraftView:  # fmt: skip
-    """Put the draft on the newest release: keys in `take_theirs` as published, the others as drafted.
+    """Put the draft on the newest release: keys in `take_theirs` as published, those in `merge` with
+    both sides' changes, the others as drafted.
 
-    Raises ReleaseIsStale when the newest is not the one that was decided about, and DraftIsStale
-    when a key that would be given up was drafted anew after version `expected`.
+    Raises ReleaseIsStale when the newest is not the one that was decided about, DraftIsStale when
+    a key that would be given up or merged was drafted anew after version `expected`, and BadEntries
+    where two sides do not merge.
     """
     place = lock(place)
     check_newest(place, expected_release)
-    head = head_of(place)
-    draft, rows = _opened(place, keys=take_theirs, who=who, now=now)
-    given_up = [rows[key] for key in take_theirs if key in rows and is_change(rows[key])]
-    if expected is not None:
-        entries, keys = (head.own_entries if head else {}), [row.key for row in given_up]
-        _refuse_moved(place, rows, entries, keys, yours={}, expected=expected, draft=draft)
-    draft.version += 1
-    draft.base = place.head
-    for row in given_up:
-        _put_back(row, version=draft.version, who=who, now=now)
-    _save(given_up)
-    _touch(draft, who=who, now=now)
+    held = open_draft(place, head_of(place), keys={*take_theirs, *merge}, who=who, now=now)
+    given_up = [key for key in held.changed_keys if key in take_theirs]
+    merged = merged_entries(held, merge)
+    held.refuse_moved([*given_up, *merged], expected=expected)
+    held.draft.base = place.head
+    for key in given_up:
+        held.put_back(key)
+    for key, entry in merged.items():
+        held.put(key, entry)
+    held.check_sum()
     events.audit(
         "draft.rebased", who=who, target=str(place),
-        data={"release": place.head, "given_up": sorted(row.key for row in given_up)}, now=now,
+        data={"release": place.head, "given_up": sorted(given_up)}
+        | ({"merged": sorted(merged)} if merged else {}),
+        now=now,
     )  # fmt: skip
-    _tell(place, draft, keys=take_theirs, who=who, now=now)
-    return view_of(draft, head)
+    return held.finish("rebase", told={*take_theirs, *merged})
 
 
 def settle_draft(
@@ -150,22 +156,17 @@ def settle_draft(
 
     Returns the event of it, for the caller to record together with its own.
     """
-    draft, rows = _opened(place, keys=keys or (), who=who, now=now)
-    draft.version += 1
+    held = open_draft(place, None, keys=keys or (), who=who, now=now)
     if keys is None:
-        # The rows keep their versions: who saw the key as it was published saw its newest value.
-        DraftChange.objects.filter(draft=draft).update(removed=False, entry={})
-        draft.base = place.head
+        empty_draft(held)
+        held.write("publish", mark={"release": place.head})
     else:
-        idle = [rows.get(key) or DraftChange(draft=draft, key=key) for key in keys]
-        idle = [row for row in idle if not is_change(row)]
-        for row in idle:
-            _put_back(row, version=draft.version, who=who, now=now)
-        _save(idle)
-        if not any(is_change(row) for row in rows.values()):
-            draft.base = place.head
-    _touch(draft, who=who, now=now)
-    return _changed(place, draft, keys=keys or rows, who=who)
+        for key in {*keys} - {*held.changed_keys}:
+            held.put_back(key)
+        if not held.changed_keys:
+            held.draft.base = place.head
+        held.write("edit")
+    return held.happened(keys or held.rows)
 
 
 def freeze(
@@ -287,107 +288,18 @@ def lock(place: PlaceT) -> PlaceT:
     return place
 
 
-def _opened(
-    place: Place, *, keys: Collection[str], who: Actor, now: datetime
-) -> tuple[Draft, dict[str, DraftChange]]:
-    """The draft, and the rows of all it changes and of `keys`; not of every key ever touched."""
-    wanted = Q(key__in=keys) | Q(removed=True) | ~Q(entry={})
-    found = DraftChange.objects.filter(wanted, of_draft(place)).select_related("draft")
-    rows = {row.key: row for row in found}
-    if rows:
-        draft = next(iter(rows.values())).draft
-    else:
-        draft, _ = Draft.objects.get_or_create(
-            **owner(place),
-            defaults={"base": place.head, "version": 0, "updated_at": now, "updated_by": who.name},
-        )
-    if not any(is_change(row) for row in rows.values()):
-        draft.base = place.head  # an empty draft stands on the newest release by itself
-    return draft, rows
-
-
-def _touch(draft: Draft, *, who: Actor, now: datetime) -> None:
-    draft.updated_at, draft.updated_by = now, who.name
-    draft.save(update_fields=["base", "version", "updated_at", "updated_by"])
-
-
-def _put_back(row: DraftChange, *, version: int, who: Actor, now: datetime) -> None:
-    row.removed, row.entry = False, {}
-    row.version, row.author, row.changed_at = version, who.name, now
-
-
-def _save(rows: Iterable[DraftChange]) -> None:
-    DraftChange.objects.bulk_create(
-        # Without their ids, so that one statement inserts what is new and updates the rest.
-        [
-            DraftChange(
-                draft_id=row.draft_id,
-                key=row.key,
-                removed=row.removed,
-                entry=row.entry,
-                version=row.version,
-                author=row.author,
-                changed_at=row.changed_at,
-            )
-            for row in rows
-        ],
-        batch_size=100,
-        update_conflicts=True,
-        unique_fields=["draft", "key"],
-        update_fields=["removed", "entry", "version", "author", "changed_at"],
-    )
-
-
-def _changed(place: Place, draft: Draft, *, keys: Collection[str], who: Actor) -> Happened:
-    data = {"version": draft.version, "keys": sorted(keys)[:100], "by": who.name}
-    return "draft.changed", place.stream, data
-
-
-def _tell(place: Place, draft: Draft, *, keys: Collection[str], who: Actor, now: datetime) -> None:
-    events.record_all([_changed(place, draft, keys=keys, who=who)], now=now)
-
-
-def _refuse_moved(
-    place: Place, rows: Mapping[str, DraftChange], entries: Entries, touched: Collection[str], *,
-    yours: Mapping[str, Json], expected: int, draft: Draft,
-) -> None:  # fmt: skip
-    moved = [rows[key] for key in sorted(touched) if key in rows and rows[key].version > expected]
-    if expected > draft.version:
-        raise DraftIsStale(
-            f"The draft of {place} is at version {draft.version}, and you saw version {expected}: "
-            "the database was set back meanwhile. Nothing was saved. Read the draft again.",
-            extra={"version": draft.version, "expected": expected},
-        )
-    conflicts = {}
-    for row in moved:
-        mine = {"value": yours[row.key]} if row.key in yours else {}
-        theirs = row.entry or ({} if row.removed else entries.get(row.key, {}))
-        if mine and theirs and same(mine, theirs):
-            continue  # both want the same
-        conflicts[row.key] = {
-            "yours": mine.get("value"),
-            "theirs": answered(theirs) if theirs else None,
-            "removed": not theirs,
-            "by": row.author,
-            "at": row.changed_at.isoformat(),
-        }
-    if conflicts:
-        first = next(iter(conflicts))
-        raise DraftIsStale(
-            f"{conflicts[first]['by']} changed {first} in the draft of {place} after you looked "
-            f"(you saw version {expected}, it is {draft.version}). Nothing was saved. Look at both "
-            "values and send yours again with the new version.",
-            fields={key: f"Changed by {held['by']} meanwhile." for key, held in conflicts.items()},
-            extra={"conflicts": conflicts, "version": draft.version, "expected": expected},
-        )
-
-
 def _refuse_unknown(
     place: Place, *, revert: Collection[str], unset: Collection[str],
     rows: Mapping[str, DraftChange], entries: Entries,
 ) -> None:  # fmt: skip
     there = {*entries, *(key for key, row in rows.items() if row.entry)}
     missing = [key for key in unset if key not in there]
+    if missing and isinstance(place, Scope) and missing[0] in layer_names(place):
+        raise BadEntries(
+            f"{missing[0]} of {place} comes from the layer {layer_names(place)[missing[0]]}, so it "
+            "cannot be removed here. Remove it there, or set another value here.",
+            fields={missing[0]: "It comes from a layer."},
+        )
     if missing:
         raise BadEntries(
             f"{place} has no key {missing[0]}, so it cannot be removed.",
@@ -399,13 +311,3 @@ def _refuse_unknown(
             f"The draft of {place} does not change {unknown[0][:140]}, so there is nothing to undo.",
             fields={key[:140]: "The draft does not change this key." for key in unknown},
         )
-
-
-def _check_sum_of(rows: Mapping[str, DraftChange], entries: Entries) -> None:
-    """Raise BadEntries where the draft could never be published, while its author still looks."""
-    after = changed(
-        entries,
-        set_={key: row.entry for key, row in rows.items() if row.entry},
-        unset=[key for key, row in rows.items() if row.removed],
-    )
-    check_whole(after, max_bytes=settings.CONFHUB_MAX_RELEASE_BYTES)

@@ -4,12 +4,13 @@ from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, TypeAlias
 
 from confhub.core.errors import ConfHubError
+from confhub.releases import secret_forms
 from watchers.wire.canonical import Json, canonical
 from watchers.wire.names import BadName, check_key, check_value, colliding, env_name
 
 Entries: TypeAlias = dict[str, dict[str, Any]]  # {"MAX_CONNECTIONS": {"value": 200}, …}
 MAX_KEYS = 10_000  # in one scope
-_SEEN = ("fingerprint", "version")  # of a secret
+_SEEN = ("fingerprint", "version", "write_only")  # of a secret
 
 
 class BadEntries(ConfHubError):
@@ -60,7 +61,7 @@ def check_changes(*, set_: Mapping[str, Json], unset: Collection[str]) -> None:
             check_key(key)
             if key in set_:
                 check_value(key, set_[key])
-                _refuse_secret(key, set_[key])
+                secret_forms.check(key, set_[key])
                 _refuse_nul(key, set_[key])
         except BadName as error:
             fields[key[:140]] = str(error)
@@ -111,14 +112,6 @@ def changed(entries: Mapping[str, Mapping[str, Any]], *, set_: Entries, unset: C
 def plain(values: Mapping[str, Json]) -> Entries:
     """{"MAX": 200} as entries."""
     return {key: {"value": value} for key, value in values.items()}
-
-
-def _refuse_secret(key: str, value: Json) -> None:
-    if isinstance(value, dict) and "$secret" in value:
-        raise BadName(
-            f"{key}: secrets are not kept yet, and this one would be stored readable. "
-            "Leave it in the container's own secret store for now."
-        )
 
 
 def _refuse_nul(key: str, value: Json) -> None:

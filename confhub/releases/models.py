@@ -64,7 +64,8 @@ class DraftEdit(models.Model):
 
     draft = models.ForeignKey(Draft, on_delete=models.CASCADE, related_name="edits")
     version = models.PositiveIntegerField()  # the draft's version that wrote it
-    key = models.CharField(max_length=128)
+    act = models.CharField(max_length=12, default="edit")  # draft_rows.Act
+    key = models.CharField(max_length=128)  # "": an act without a key, as a publish of the draft
     before = ExactJSONField()  # {"removed": false, "entry": {…}} as in DraftChange
     after = ExactJSONField()
     author = models.CharField(max_length=150)

@@ -1,15 +1,18 @@
 """Read drafts and releases."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, overload
+
+from django.db.models import Count, Q, QuerySet
 
 from confhub.access.policies import NotFound, Verb, require
 from confhub.catalog.models import Layer, Scope
 from confhub.core.actors import Actor
 from confhub.releases.diff import same
 from confhub.releases.entries import Entries, answered, changed, masked, masked_entry
-from confhub.releases.layering import Ground, Resolved, written_of
+from confhub.releases.layering import Ground, Resolved, layer_releases_of, written_of
 from confhub.releases.models import Draft, DraftChange, LayerRelease, Release
 from confhub.releases.places import Frozen, Place, frozen, of_draft, owner
 from watchers.wire.canonical import Json
@@ -85,6 +88,34 @@ def written_entries(place: Place) -> Entries:
     return masked(written_of(head) if isinstance(head, Release) else head.entries)
 
 
+def undone_by(place: Place, number: int, *, limit: int = 20) -> list[Frozen]:
+    """The releases that a rollback to `number` takes back, newest first, without their entries."""
+    model: Any = Release if isinstance(place, Scope) else LayerRelease
+    rows = model.objects.filter(**owner(place), number__gt=number).order_by("-number")
+    return list(rows.only("number", "author", "message", "created_at")[:limit])
+
+
+def drafted_layers() -> dict[int, int]:
+    """{layer row id: how many keys its draft touches}, without layers whose draft is empty."""
+    rows = DraftChange.objects.filter(draft__layer__isnull=False).exclude(removed=False, entry={})
+    counted = rows.values("draft__layer").annotate(keys=Count("id"))
+    return {row["draft__layer"]: row["keys"] for row in counted}
+
+
+def layer_names(scope: Scope) -> dict[str, str]:
+    """{KEY: "global"}: the layer of each key of the newest release that the scope does not set."""
+    head = head_of(scope)
+    if head is None:
+        return {}
+    own = head.own_entries
+    return {
+        key: str(release.layer)
+        for release in layer_releases_of(head)
+        for key in release.entries
+        if key not in own
+    }
+
+
 @overload
 def release_for(who: Actor, verb: Verb, place: Scope, number: int) -> Release: ...
 @overload
@@ -130,13 +161,15 @@ def draft_of(place: Place) -> DraftView:
     return view_of(draft, head)
 
 
-def view_of(draft: Draft, head: Frozen | None) -> DraftView:
-    """The same for a row that is at hand."""
+def view_of(
+    draft: Draft, head: Frozen | None, rows: Iterable[DraftChange] | None = None
+) -> DraftView:
+    """The same for a row that is at hand, and with `rows`, of which some may change nothing."""
     number = head.number if head else 0
     entries = head.own_entries if head else {}
-    rows = [
-        row for row in DraftChange.objects.filter(draft=draft).order_by("key") if is_change(row)
-    ]
+    if rows is None:
+        rows = _open_rows(Q(draft=draft))
+    rows = sorted((row for row in rows if is_change(row)), key=lambda row: row.key)
     base_entries = _own_at(draft, draft.base) if rows and draft.base != number else entries
     changes = [
         DraftedKey(
@@ -157,7 +190,7 @@ def view_of(draft: Draft, head: Frozen | None) -> DraftView:
 def drafted_own(place: Place, head: Frozen | None) -> Entries:
     """The place's own entries as the draft has them, as they are kept: secrets are sealed, not
     masked, so this never leaves the server."""
-    rows = [row for row in DraftChange.objects.filter(of_draft(place)) if is_change(row)]
+    rows = list(_open_rows(of_draft(place)))
     return changed(
         head.own_entries if head is not None else {},
         set_={row.key: row.entry for row in rows if row.entry},
@@ -172,11 +205,27 @@ def resolve_draft(scope: Scope) -> Resolved:
     return ground.resolve(scope, drafted_own(scope, head), ground.numbers(scope))
 
 
+def both_sides(place: Place) -> tuple[Entries, Entries]:
+    """(what is published, what would be published now), both masked, from the same rows."""
+    if not isinstance(place, Scope):
+        newest = head_of(place)
+        return newest.shown if newest is not None else {}, masked(drafted_own(place, newest))
+    ground = Ground.of([place])
+    head = ground.heads.get(place.pk)
+    resolved = ground.resolve(place, drafted_own(place, head), ground.numbers(place))
+    return head.shown if head is not None else {}, masked(resolved.entries)
+
+
 def resolved_draft(place: Place) -> Entries:
     """What would be published now, masked: the newest release with the draft's changes."""
     if isinstance(place, Scope):
         return masked(resolve_draft(place).entries)
     return masked(drafted_own(place, head_of(place)))
+
+
+def _open_rows(condition: Q) -> QuerySet[DraftChange]:
+    """Rows that change something; those of keys that were put back are many after a while."""
+    return DraftChange.objects.filter(condition).filter(Q(removed=True) | ~Q(entry={}))
 
 
 def is_change(row: DraftChange) -> bool:

@@ -17,8 +17,9 @@ from django.db import Error as DatabaseError
 
 from confhub.core import clock
 from confhub.core.actors import Actor
-from dashboard.live import feed
+from dashboard.live import feed, presence
 from dashboard.live.nudges import Nudges
+from dashboard.live.presence import Presence
 
 log = structlog.get_logger("dashboard")
 
@@ -43,10 +44,12 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         self.streams: frozenset[str] = frozenset()
         self.position = 0
+        self.who = feed.NOBODY
         self.resumes = True  # the position is the page's word, not yet compared with ours
         self.rung = asyncio.Event()
         self.probed = False  # a heartbeat is owed before its time
-        self.nudges = Nudges(self.rung.set)
+        self.presence = Presence(lambda: self.who.name, self._tell_people)
+        self.nudges = Nudges(self.rung.set, self.presence.hear)
         self.work: list[asyncio.Task[None]] = []
         self.heard: deque[float] = deque(maxlen=MAX_MESSAGES)
         await self.accept()
@@ -55,13 +58,12 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.close(code=SIGNED_OUT)
 
     async def disconnect(self, code: int) -> None:
-        for task in self.work:
-            task.cancel()
-        await asyncio.gather(*self.work, return_exceptions=True)
+        await self._stop_work()
+        await self.presence.leave()
         await self.nudges.leave()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """A subscription, or a probe. Anything else, too much or too large, ends the socket."""
+        """A subscription, a probe, or where the page is. Anything else, too much or too large, ends the socket."""
         refusal = self._refusal(text_data)
         if refusal is not None:
             await self.close(code=refusal)
@@ -72,8 +74,16 @@ class LiveConsumer(AsyncWebsocketConsumer):
         elif message.get("probe"):
             self.probed = True
             self.rung.set()  # answered by a heartbeat at once
+        elif "here" in message:
+            await self._be(message)
         else:
             await self._subscribe(frozenset(message["subscribe"]), message["position"])
+
+    async def _be(self, message: dict[str, Any]) -> None:
+        try:
+            self.presence.be(presence.read(message, self.streams))
+        except presence.NotAPlace:
+            await self.close(code=POLICY)
 
     def _refusal(self, text: str | None) -> int | None:
         """The code with which to close for a message that is not even read; None where it is."""
@@ -90,6 +100,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             return
         await self._stop_work()
         self.streams, self.position, self.resumes = streams, position, True
+        self.presence.keep_to(streams)
         self.probed = True  # the first heartbeat says at once where this page stands
         self.rung.set()
         # Joining rings as well, so that nothing falls between the first read and the groups, and a
@@ -97,6 +108,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.work = [
             asyncio.create_task(self.nudges.listen(streams)),
             asyncio.create_task(self._pump()),
+            asyncio.create_task(self.presence.run()),
         ]
 
     async def _stop_work(self) -> None:
@@ -133,7 +145,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     async def _catch_up(self) -> None:
         missed = await database_sync_to_async(feed.missed)(
-            self.position, self.streams, resumes=self.resumes
+            self.position, self.streams, who=self.who, resumes=self.resumes
         )
         self.resumes = False
         if missed.too_many:
@@ -158,6 +170,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if who is None:
             await self.close(code=SIGNED_OUT)
             return False
+        self.who = who  # read anew at each heartbeat, so what was taken back is gone within one
         try:
             await database_sync_to_async(feed.check_streams)(who, streams)
         except feed.NotYours:
@@ -174,20 +187,25 @@ class LiveConsumer(AsyncWebsocketConsumer):
             return None
         return who
 
+    async def _tell_people(self, stream: str, people: presence.People) -> None:
+        frame = {"kind": "presence", "position": self.position, "stream": stream, "people": people}
+        await self._tell(frame)
+
     async def _tell(self, frame: dict[str, Any]) -> None:
         ts = clock.stamp(clock.now())
         await self.send(text_data=json.dumps({"ts": ts, **frame}, separators=(",", ":")))
 
 
 def _message(text: str) -> dict[str, Any] | None:
-    """{"subscribe": [streams], "position": n} or {"probe": true}; None for anything else."""
+    """{"subscribe": [streams], "position": n}, {"probe": true} or {"here": …}; None for anything
+    else. Where the page is, is read by presence.py."""
     try:
         message = json.loads(text)
     except ValueError:
         return None
     if not isinstance(message, dict):
         return None
-    if message == {"probe": True}:
+    if message == {"probe": True} or "here" in message:
         return message
     streams, position = message.get("subscribe"), message.get("position")
     if not isinstance(streams, list) or not all(isinstance(each, str) for each in streams):

@@ -10,6 +10,8 @@ from django.contrib.auth import get_user
 from django.http import HttpRequest
 
 from confhub.access import queries as access
+from confhub.access.layers import layer_by_id
+from confhub.access.policies import may_see_slug
 from confhub.core import clock
 from confhub.core.actors import Actor
 from confhub.core.errors import ConfHubError
@@ -20,6 +22,7 @@ from confhub.fleet import queries as fleet
 CATALOG = "catalog"  # services and environments that come and go
 MAX_STREAMS = 400  # of one tab; the largest list page shows fewer scopes than this
 ASK_ONE_BY_ONE = 5  # streams; for more, one query for all of them is cheaper
+NOBODY = Actor(name="nobody", user_id=None, active=False)
 REPLAY_LIMIT = 500  # events; a page that missed more is drawn anew, which is quicker
 
 
@@ -54,27 +57,31 @@ def check_streams(who: Actor, streams: Collection[str]) -> None:
     """Return when `who` may see each of `streams` ("scope.42", "catalog"). Raises NotYours."""
     if len(streams) > MAX_STREAMS:
         raise NotYours(f"{len(streams)} streams; a tab may follow {MAX_STREAMS}.")
-    wanted = {_scope_id(stream) for stream in streams if stream != CATALOG}
+    wanted = {_row_id(stream, "scope") for stream in streams if stream.startswith("scope.")}
+    layers = {stream for stream in streams if stream != CATALOG and not stream.startswith("scope.")}
     try:
         if len(wanted) > ASK_ONE_BY_ONE:
             wanted -= {scope.pk for scope in access.all_scopes(who)}
         for pk in wanted:
             access.scope_by_id(who, "see", pk)
+        for stream in layers:
+            layer_by_id(who, "see", _row_id(stream, "layer"))
     except ConfHubError as error:
         raise NotYours(error.detail) from error
 
 
-def _scope_id(stream: str) -> int:
+def _row_id(stream: str, wanted: str) -> int:
     kind, _, pk = stream.partition(".")
-    if kind != "scope" or not pk.isdecimal() or len(pk) > 18:
+    if kind != wanted or not pk.isdecimal() or len(pk) > 18:
         raise NotYours(f"There is no stream {stream[:80]!r}.")
     return int(pk)
 
 
-def missed(position: int, streams: Collection[str], *, resumes: bool) -> Missed:
+def missed(position: int, streams: Collection[str], *, who: Actor, resumes: bool) -> Missed:
     """What came after `position`. Numbers waiting events first, so that nothing depends on a worker.
 
-    `resumes`: `position` is what a page said, which may have slept for a month.
+    `resumes`: `position` is what a page said, which may have slept for a month. Everybody follows
+    the catalog, but hears no name of a service or environment that they may not see.
     """
     if events.some_wait_for_a_position():
         event_actions.number_new_events()
@@ -84,7 +91,17 @@ def missed(position: int, streams: Collection[str], *, resumes: bool) -> Missed:
     if len(found) > REPLAY_LIMIT:
         return Missed([], events.newest_of(streams), too_many=True)
     newest = int(found[-1]["position"]) if found else position
-    return Missed(found, newest, too_many=False)
+    return Missed([_for(who, each) for each in found], newest, too_many=False)
+
+
+def _for(who: Actor, event: dict[str, Any]) -> dict[str, Any]:
+    """The event; without its data where that names what `who` may not see. It is not left out,
+    because a page takes a gap between its position and a heartbeat's for frames that were lost."""
+    if event["stream"] != CATALOG:
+        return event  # the stream itself was checked
+    told = event["data"]
+    seen = may_see_slug(who, service=told.get("service"), environment=told.get("environment"))
+    return event if seen else event | {"data": {}}
 
 
 def freshness() -> dict[str, Any]:

@@ -9,10 +9,13 @@ here the layer is listened to beside the consumer, and its failures only cost th
 import asyncio
 import random
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import structlog
 from channels.layers import get_channel_layer
+
+from dashboard.live.presence import TYPE as PRESENCE
 
 log = structlog.get_logger("dashboard")
 
@@ -24,10 +27,11 @@ NEVER = float("-inf")
 
 
 class Nudges:
-    """Calls `ring` for each message on the groups of one socket, until cancelled."""
+    """Calls `ring` for each message on the groups of one socket, until cancelled; or `hear` for
+    what other sockets say of themselves (presence.py), which no row stands behind."""
 
-    def __init__(self, ring: Callable[[], None]) -> None:
-        self.ring = ring
+    def __init__(self, ring: Callable[[], None], hear: Callable[[Mapping[str, Any]], None]) -> None:
+        self.ring, self.hear = ring, hear
         self._groups: frozenset[str] = frozenset()
         self._channel: str | None = None
         self._joined_at = NEVER
@@ -53,7 +57,7 @@ class Nudges:
         layer = get_channel_layer()
         try:
             async with asyncio.timeout(REJOIN_S):
-                await layer.receive(self._channel)
+                message = await layer.receive(self._channel)
         except TimeoutError:
             self._joined_at = NEVER
         except Exception as error:  # noqa: BLE001  # redis, its pool, the loop's sockets: all of them mean "no doorbell"
@@ -61,7 +65,10 @@ class Nudges:
             self._joined_at = NEVER
             return False
         else:
-            self.ring()
+            if message.get("type") == PRESENCE:
+                self.hear(message)
+            else:
+                self.ring()
         return True
 
     async def _join(self, left: Collection[str]) -> bool:

@@ -6,7 +6,7 @@ from django.views.decorators.http import require_safe
 
 from confhub.core.actors import Actor
 from confhub.releases import queries as releases
-from dashboard import rows, shell
+from dashboard import hints, rows, shell
 from dashboard.pages.where import frame
 from dashboard.values import KINDS
 
@@ -17,9 +17,12 @@ DRAWN_BY_SERVER = 200  # keys; the page's script draws more of them, a filter fi
 @shell.page
 def config(request: HttpRequest, who: Actor, service: str, environment: str) -> HttpResponse:
     scope, draft, context = frame(who, "see", service, environment, tab="config")
-    entries = releases.written_entries(scope)
+    entries, layers = releases.written_entries(scope), releases.layer_names(scope)
     wanted = request.GET.get("q", "").strip()[:120]
-    found = rows.rows(entries, draft, wanted)
+    known = hints.facts_of(scope)
+    texts = hints.hints(known)
+    found = rows.rows(entries, draft, wanted, layers, texts)
+    present = {*entries, *(change.key for change in draft.changes)}
     return render(
         request,
         "dashboard/config.html",
@@ -27,9 +30,10 @@ def config(request: HttpRequest, who: Actor, service: str, environment: str) -> 
         | {
             "rows": found[:DRAWN_BY_SERVER],
             "hidden": max(0, len(found) - DRAWN_BY_SERVER),
-            "total": len({*entries, *(change.key for change in draft.changes)}),
+            "total": len(present),
+            "unset": hints.unset(known, present),
             "q": wanted,
-            "model": rows.model(entries, draft),
+            "model": rows.model(entries, draft, layers, texts),
             "kinds": KINDS,
             "blank": {
                 "key": "",
@@ -47,4 +51,6 @@ def config(request: HttpRequest, who: Actor, service: str, environment: str) -> 
 def model(request: HttpRequest, who: Actor, service: str, environment: str) -> HttpResponse:
     """What the editor's script works on, as it is now."""
     scope, draft, _ = frame(who, "see", service, environment, tab="config")
-    return JsonResponse(rows.model(releases.written_entries(scope), draft))
+    layers = releases.layer_names(scope)
+    texts = hints.hints(hints.facts_of(scope))
+    return JsonResponse(rows.model(releases.written_entries(scope), draft, layers, texts))

@@ -11,6 +11,7 @@ from confhub.core.actors import Actor
 from confhub.publishing import queries as publishing
 from confhub.releases import queries
 from confhub.releases.diff import diff
+from confhub.releases.entries import answered
 from dashboard import changes, shell, values
 from dashboard.pages.where import frame
 
@@ -42,7 +43,7 @@ def release(
     older, newer = _sides(who, scope, found, against)
     drawn = changes.drawn(older.shown if older else {}, newer.shown)
     snapshot = [
-        (key, values.shown(entry.get("value"))) for key, entry in sorted(found.shown.items())
+        (key, values.shown(answered(entry))) for key, entry in sorted(found.shown.items())
     ]
     return render(
         request,

@@ -13,9 +13,9 @@ from confhub.core.actors import Actor
 from confhub.core.errors import ConfHubError
 from confhub.publishing import actions as publishing
 from confhub.releases import queries as releases
-from dashboard import changes, shell
+from dashboard import changes, confirmations, protection, shell
 from dashboard.forms import put_errors
-from dashboard.pages.review import PublishForm
+from dashboard.pages.review import EmergencyForm, PublishForm, consent_of
 from dashboard.pages.where import frame
 
 
@@ -28,6 +28,14 @@ class RollbackForm(PublishForm):
         del self.fields["version"]  # the draft stays as it is, so its version does not matter
 
 
+class EmergencyRollbackForm(EmergencyForm):
+    """The same past a freeze or a missing approval, which wants a reason of its own."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        del self.fields["version"]
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 @shell.page
 def rollback(
@@ -37,7 +45,10 @@ def rollback(
     scope, draft, context = frame(who, verb, service, environment, tab="releases")
     target = releases.release_for(who, verb, scope, number)
     head = releases.head_of(scope)
-    form = RollbackForm(
+    held = protection.of_scope(who, scope, now=clock.now())
+    is_emergency = request.POST.get("act") == "emergency" if request.POST else held.is_hindered
+    kind = EmergencyRollbackForm if is_emergency else RollbackForm
+    form = kind(
         request.POST or None,
         initial={"release": draft.head, "message": f"Roll back to r{number}"},
         environment=context["environment"],
@@ -49,14 +60,16 @@ def rollback(
             try:
                 published = publishing.roll_back(
                     scope, number=number, message=form.cleaned_data["message"],
-                    expected_release=form.cleaned_data["release"], who=who, now=clock.now(),
+                    expected_release=form.cleaned_data["release"],
+                    consent=consent_of(request, form), who=who, now=clock.now(),
                 )  # fmt: skip
             except ConfHubError as error:
                 again = request.POST.copy()
                 again["release"], again["confirm"] = str(draft.head), ""
-                form = RollbackForm(again, environment=context["environment"])
+                form = kind(again, environment=context["environment"])
                 form.full_clean()
                 form.errors.clear()
+                form.guards = confirmations.asked(error)
                 put_errors(form, ConfHubError(error.detail))
                 status = error.status
             else:
@@ -71,8 +84,11 @@ def rollback(
             "release": target,
             "head": head,
             "form": form,
+            "protection": held,
             "changes": drawn,
             "counts": changes.counts(drawn),
+            "undone": releases.undone_by(scope, number),
+            "met": sorted({each.key for each in drawn} & {each.key for each in draft.changes}),
             "next_release": draft.head + 1,
         },
         status=status,

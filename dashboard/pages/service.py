@@ -1,14 +1,24 @@
 """One service: a line for each of its environments."""
 
+import re
 from typing import Any
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
 
 from confhub.access import queries as access
+from confhub.access.policies import allowed
+from confhub.catalog import sets
+from confhub.core import clock
 from confhub.core.actors import Actor
-from dashboard import shell
+from confhub.core.errors import ConfHubError
+from confhub.publishing import layers
+from confhub.publishing.gates import Consent
+from confhub.releases.guards import GuardTripped
+from dashboard import confirmations, shell
 from dashboard.pages import overview
 
 
@@ -16,6 +26,50 @@ from dashboard.pages import overview
 @shell.page
 def service(request: HttpRequest, who: Actor, service: str) -> HttpResponse:
     return render(request, "dashboard/service.html", _drawn(who, service))
+
+
+@require_POST
+@shell.page
+def includes(request: HttpRequest, who: Actor, service: str) -> HttpResponse:
+    """Let the service include the sets that are named, in that order, one a line or with commas."""
+    found = access.service_for(who, "edit", service)
+    slugs = re.split(r"[\s,]+", request.POST.get("includes", "").strip())
+    try:
+        sets.set_includes(found, [slug for slug in slugs if slug], who=who, now=clock.now())
+    except ConfHubError as error:
+        messages.error(request, error.detail)
+    else:
+        messages.success(
+            request, "The sets are kept; each environment takes them with its next release."
+        )
+    return redirect("service", service)
+
+
+@require_POST
+@shell.page
+def follow(request: HttpRequest, who: Actor, service: str, environment: str) -> HttpResponse:
+    """act=hold, follow or take: what a scope does with layers that are published."""
+    scope = access.scope_for(who, "publish", service, environment)
+    act = request.POST.get("act")
+    try:
+        if act == "take":
+            done = layers.take_layers(
+                scope, message="", consent=Consent(confirmed=confirmations.confirmed(request)),
+                who=who, now=clock.now(),
+            )  # fmt: skip
+            messages.success(
+                request, f"{scope} is at r{done.release.number}, with its layers as they are now."
+            )
+        else:
+            sets.hold_back(scope, act == "hold", who=who, now=clock.now())
+            messages.success(
+                request, f"{scope} {'holds back' if act == 'hold' else 'follows its layers'}."
+            )
+    except GuardTripped as error:
+        return confirmations.ask(request, error, back=reverse("service", args=[service]))
+    except ConfHubError as error:
+        messages.error(request, error.detail)
+    return redirect("service", service)
 
 
 @require_safe
@@ -27,8 +81,12 @@ def part(request: HttpRequest, who: Actor, service: str) -> HttpResponse:
 def _drawn(who: Actor, slug: str) -> dict[str, Any]:
     position = shell.live_from()
     found = access.service_for(who, "see", slug)
-    scopes = access.scopes_of(found)
+    scopes = access.scopes_of(who, found)
+    behind = layers.behind(scopes)
     return {
+        "sets": sets.includes_of(found),
+        "following": [(scope, scope.pk in behind) for scope in scopes],
+        "may": allowed(who, found),
         "service": found,
         "lines": overview.lines_of(scopes),
         "kinds": overview.STREAM_KINDS,

@@ -8,6 +8,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from confhub.access import queries as access
+from confhub.access.policies import may, require
 from confhub.catalog import actions as catalog
 from confhub.core import clock
 from confhub.core.actors import Actor
@@ -36,6 +37,8 @@ def home(request: HttpRequest) -> HttpResponse:
 @shell.page
 def services(request: HttpRequest, who: Actor) -> HttpResponse:
     form = ServiceForm(request.POST or None)
+    if request.method == "POST":
+        require(who, "administer", "services")
     if request.method == "POST" and form.is_valid():
         try:
             made = catalog.create_service(
@@ -68,14 +71,18 @@ def _listed(request: HttpRequest, who: Actor) -> dict[str, Any]:
     shown = found[:SHOWN]
     slugs = {each.slug for each in shown}
     scopes = [scope for scope in access.all_scopes(who) if scope.service.slug in slugs]
-    lines: dict[str, list[overview.Line]] = {slug: [] for slug in slugs}
+    environments = access.environments_for(who)
+    lines: dict[str, dict[str, overview.Line]] = {slug: {} for slug in slugs}
     for line in overview.lines_of(scopes):
-        lines[line.scope.service.slug].append(line)
+        lines[line.scope.service.slug][line.scope.environment.slug] = line
     followed = scopes[: MAX_STREAMS - 1]  # the last lines of a very long list are drawn on reload
     return {
         "section": "services",
-        "services": [(each, lines[each.slug]) for each in shown],
-        "environments": access.environments_for(who),
+        "services": [
+            (each, [lines[each.slug].get(place.slug) for place in environments]) for each in shown
+        ],
+        "environments": environments,
+        "may_make": may(who, "administer", "services"),
         "total": len(everything),
         "hidden": len(found) - len(shown),
         "q": wanted,

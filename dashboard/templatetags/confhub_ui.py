@@ -1,17 +1,20 @@
 """What templates say often: an icon, a state, an age, an environment, a snippet."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from django import template
 from django.conf import settings
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django_vite.core.asset_loader import DjangoViteAssetLoader
 from django_vite.core.exceptions import DjangoViteManifestError
 
 from confhub.core import clock
+from confhub.releases.entries import answered
 from dashboard import identity, tiles, values
 
 register = template.Library()
@@ -47,6 +50,18 @@ def environment_badge(environment: Any) -> SafeString:
 @register.filter
 def shape(environment: Any) -> str:
     return identity.shape_of(environment.slug, protected=environment.protected)
+
+
+@register.filter
+def at(held: Mapping[Any, Any], name: Any) -> Any:
+    """What a mapping holds under a name that only the template knows; None where there is none."""
+    return held.get(name)
+
+
+@register.filter
+def entry_text(entry: Mapping[str, Any]) -> str:
+    """A masked entry as one short text."""
+    return values.shown(answered(entry)).text[:300]
 
 
 @register.filter
@@ -91,6 +106,13 @@ def receipts_bar(counted: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 @register.filter
+def short_json(value: Any) -> str:
+    """A value as JSON, cut where it is long."""
+    text = values.raw(list(value) if isinstance(value, tuple) else value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+@register.filter
 def shown(value: Any) -> values.Shown:
     return values.shown(value)
 
@@ -107,6 +129,14 @@ def query(**pairs: Any) -> str:
     return "?" + urlencode(
         {name: value for name, value in pairs.items() if value not in ("", None)}
     )
+
+
+@register.simple_tag
+def page_query(request: HttpRequest, number: int) -> str:
+    """The address's own parameters with another part of the list: "q=pool&page=3"."""
+    asked = request.GET.copy()
+    asked["page"] = str(number)
+    return asked.urlencode()
 
 
 @register.simple_tag

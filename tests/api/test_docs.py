@@ -1,4 +1,5 @@
-"""docs/rest.md promises what really happens: every example is run, and every call has one."""
+"""docs/rest.md and the pages below docs/rest promise what really happens: every example is run, in
+order, and every call has one."""
 
 import re
 import shlex
@@ -11,7 +12,8 @@ from django.urls import Resolver404, resolve
 from confhub.api.interface import api as interface
 from tests.api.conftest import TOKEN, Caller
 
-DOCS = Path(__file__).parents[2] / "docs" / "rest.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = [DOCS / "rest.md", *sorted((DOCS / "rest").glob("*.md"))]
 SITE = "http://127.0.0.1:8000"
 
 
@@ -24,12 +26,16 @@ class Example(NamedTuple):
 
 
 def examples() -> list[Example]:
-    """The curl commands of the page, in order, each with the status in the comment under it."""
-    text = DOCS.read_text(encoding="utf-8").replace("\\\n", " ")
+    """The curl commands of the pages, in order, each with the status in the comment under it."""
+    text = text_of_pages().replace("\\\n", " ")
     return [
         example(command, int(status))
         for command, status in re.findall(r"^(curl .*)\n# (\d{3})$", text, re.MULTILINE)
     ]
+
+
+def text_of_pages() -> str:
+    return "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
 def example(command: str, status: int) -> Example:
@@ -52,13 +58,19 @@ def example(command: str, status: int) -> Example:
 
 
 def test_every_example_answers_what_it_says(api: Caller, transactional_db: None) -> None:
+    last_id = ""
     for each in examples():
         answer = Client().generic(
-            each.method, each.address, each.body,
+            each.method, each.address.replace("$ID", last_id), each.body,
             content_type="application/x-www-form-urlencoded",  # what curl -d says
             headers=each.headers,
         )  # fmt: skip
         assert answer.status_code == each.status, (each, answer.content)
+        if (
+            answer["Content-Type"] == "application/json; charset=utf-8"
+            and b'"id"' in answer.content
+        ):
+            last_id = str(answer.json().get("id", last_id))
 
 
 def test_every_call_has_an_example() -> None:
@@ -77,12 +89,13 @@ def test_every_call_has_an_example() -> None:
 
 
 def test_every_command_is_followed_by_its_status() -> None:
-    text = DOCS.read_text(encoding="utf-8")
+    text = text_of_pages()
 
     assert len(examples()) == len(re.findall(r"^curl ", text, re.MULTILINE))
 
 
 def name_of(address: str) -> str:
+    address = address.replace("$ID", "1")
     return address.partition("?")[0] if address.startswith("/api") else address.strip("/")
 
 
@@ -98,6 +111,6 @@ def operation_of(method: str, address: str) -> str:
 def test_every_address_is_one() -> None:
     for each in examples():
         try:
-            resolve(each.address.partition("?")[0])
+            resolve(each.address.partition("?")[0].replace("$ID", "1"))
         except Resolver404 as error:
             raise AssertionError(each.address) from error

@@ -149,7 +149,7 @@ BAD_CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"set": {"A": "nul \u0000"}},                     "A"),
     ({"set": {"A": {"nul \u0000": 1}}},                "A"),
     ({"set": {"A": "x" * (256 * 1024 + 1)}},           "A"),
-    ({"set": {"A": {"$secret": "hunter2"}}},           "A"),
+    ({"set": {"A": [{"$secret": "hunter2"}]}},         "A"),
     ({"set": {"DB_POOL": 1, "db.pool": 2}},            "DB_POOL"),
     ({"set": {"A": 1}, "unset": ["A"]},                "A"),
     ({"unset": ["NEVER"]},                             "NEVER"),

@@ -17,7 +17,7 @@ def test_a_service_is_made_and_found(api: Caller) -> None:
         "slug": "billing", "name": "Billing", "description": "Invoices", "created_at": "",
     }  # fmt: skip
     found = api.get("/services/billing").json()
-    assert found == made.json() | {"environments": []}
+    assert found == made.json() | {"environments": [], "includes": []}
 
 
 def test_a_service_shows_where_it_stands(api: Caller, publish: Callable[..., int]) -> None:
@@ -26,8 +26,8 @@ def test_a_service_shows_where_it_stands(api: Caller, publish: Callable[..., int
     places = api.get("/services/checkout").json()["environments"]
 
     assert places == [
-        {"environment": "dev", "release": None},
-        {"environment": "prod", "release": 1},
+        {"environment": "dev", "release": None, "holds_back": False, "behind": False},
+        {"environment": "prod", "release": 1, "holds_back": False, "behind": False},
     ]
 
 
@@ -54,10 +54,14 @@ def test_what_was_published_stays(api: Caller, publish: Callable[..., int], thin
 def test_an_environment_is_made_changed_and_removed(api: Caller, checkout_prod: Scope) -> None:
     made = api.post("/environments", {"slug": "staging", "protected": True, "order": 7})
     assert made.status_code == 201
-    assert made.json() == {"slug": "staging", "name": "staging", "protected": True, "order": 7}
+    assert made.json() == {
+        "slug": "staging", "name": "staging", "protected": True, "order": 7, "approvals": 0,
+    }  # fmt: skip
 
-    changed = api.patch("/environments/staging", {"protected": False})
-    assert changed.json() == {"slug": "staging", "name": "staging", "protected": False, "order": 7}
+    changed = api.patch("/environments/staging", {"protected": False, "approvals": 1})
+    assert changed.json() == {
+        "slug": "staging", "name": "staging", "protected": False, "order": 7, "approvals": 1,
+    }  # fmt: skip
     assert api.get("/environments/staging").json() == changed.json()
 
     assert api.delete("/environments/staging").status_code == 204
@@ -86,6 +90,13 @@ def test_environments_come_in_their_order_across_pages(api: Caller) -> None:
 
     assert [item["slug"] for item in first["items"]] == ["dev", "staging"]
     assert [item["slug"] for item in second["items"]] == ["prod"]
+
+
+def test_an_environment_does_not_hide_a_page_of_every_service(api: Caller) -> None:
+    with untouched():
+        refused = api.post("/environments", {"slug": "schema"})
+
+    assert problem(refused, 422, "catalog.bad")["fields"]["slug"].startswith("'schema' is the name")
 
 
 BAD_BODIES = [

@@ -35,6 +35,8 @@ def pages(system: System) -> dict[str, str]:
     call("PATCH", draft.format("staging"), {"set": {"POOL": 3}}, If_Match="*")
     system.publish(SERVICE, "staging", {"POOL": 4})
     _overlap(system)
+    asked = {"message": "Ask for it, although nobody has to"}
+    request = call("POST", f"/services/{SERVICE}/environments/dev/requests", asked)[1]["id"]
     instances = f"/services/{SERVICE}/environments/dev/instances"
     wait_until(lambda: bool(call("GET", instances)[1]["items"]), what="an instance", timeout_s=30)
     instance = call("GET", instances)[1]["items"][0]["id"]
@@ -52,7 +54,8 @@ def pages(system: System) -> dict[str, str]:
         "release": f"{scope}releases/2/", "release-live": f"{scope}releases/1/?against=live",
         "rollback": f"{scope}releases/1/rollback/",
         "rollback-nothing": f"{scope}releases/2/rollback/", "instance": f"{scope}instances/{instance}/",
-        "not-found": "/services/nothing/",
+        "not-found": "/services/nothing/", "environment": "/environments/prod/",
+        "requests": "/requests/", "request": f"/requests/{request}/",
     }  # fmt: skip
 
 
@@ -67,7 +70,7 @@ NAMES = [
     "services", "no-service-matches", "environments", "service", "live", "live-empty", "config",
     "config-empty", "key", "key-new", "review", "review-empty", "review-protected",
     "review-overlaps", "releases", "releases-empty", "release", "release-live", "rollback",
-    "rollback-nothing", "instance", "not-found",
+    "rollback-nothing", "instance", "not-found", "environment", "requests", "request",
 ]  # fmt: skip
 
 

@@ -117,19 +117,6 @@ def test_what_is_not_there_is_named(address: str, says: str, admin: Client, scop
     assert says in answer.content.decode()
 
 
-def test_every_address_is_a_page_a_part_or_a_form_of_the_lists_above() -> None:
-    from dashboard.urls import urlpatterns
-
-    named = {pattern.name for pattern in urlpatterns}
-
-    assert named == {
-        "home", "sign-in", "sign-out", "theme", "services", "environments", "service", "live",
-        "config", "key", "review", "discard", "rebase", "releases", "release", "rollback",
-        "instance", "instance-ask", "part-services", "part-service", "part-head", "part-grid", "part-config",
-        "part-releases", "part-release", "part-instance",
-    }  # fmt: skip
-
-
 def test_a_service_is_made_and_a_bad_name_is_refused_at_its_field(admin: Client) -> None:
     refused = admin.post("/services/", {"slug": "Check Out", "description": ""})
     made = admin.post("/services/", {"slug": "checkout", "description": "Takes the money"})

@@ -219,6 +219,8 @@ def test_signing_out_ends_the_socket_within_a_heartbeat(web: System, scope: str)
         ('{"subscribe": ["scope.1"], "position": -1}', 1008),
         ('{"subscribe": ["scope.1"], "position": true}', 1008),
         ('{"subscribe": ["scope.1"]}', 1008),
+        ('{"here": "scope.1", "key": null}', 1008),
+        ('{"here": ["scope.1"], "key": null}', 1008),
         ("x" * 40_000, 1009),
         ("x" * 70_000, 1009),
         (b"\x00", 1003),
@@ -259,5 +261,7 @@ def test_the_page_on_the_protocol_names_every_kind() -> None:
     text = (Path(ROOT) / "docs" / "protocols" / "live.md").read_text()
 
     assert [
-        kind for kind in [*KINDS, "heartbeat", "reload-snapshot"] if f"`{kind}`" not in text
+        kind
+        for kind in [*KINDS, "presence", "heartbeat", "reload-snapshot"]
+        if f"`{kind}`" not in text
     ] == []

@@ -55,7 +55,10 @@ def test_a_backslash_u0000_that_is_text_is_taken() -> None:
 
 
 def test_a_secret_is_not_stored_readable() -> None:
-    assert "secrets" in refused(set_={"KEY": {"$secret": "hunter2"}})["KEY"]
+    nested = refused(set_={"KEY": {"login": {"$secret": "hunter2"}}})["KEY"]
+
+    assert "A secret is the whole value of a key" in nested
+    assert "hunter2" not in nested
 
 
 def test_a_key_that_is_both_set_and_unset_is_refused() -> None:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 SERVICES: dict[str, Any] = yaml.safe_load(TEXT)["services"]
 OURS = ("migrate", "web", "worker", "beat", "host", "demo")
-SECRETS = ("SECRET_KEY", "POSTGRES_PASSWORD", "REDIS_PASSWORD")
+SECRETS = ("SECRET_KEY", "CONFHUB_MASTER_KEYS", "POSTGRES_PASSWORD", "REDIS_PASSWORD")
 
 
 def test_everything_of_the_contract_is_there() -> None:

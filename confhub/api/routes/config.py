@@ -1,8 +1,8 @@
 """The resolved configuration, for programs that read it over HTTP."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja import Query, Router
 
 from confhub.access import queries as access
@@ -10,8 +10,11 @@ from confhub.api import formats
 from confhub.api.auth import who_asks
 from confhub.api.bodies import matches
 from confhub.api.problems import NothingPublished
+from confhub.core import clock
 from confhub.core.errors import ConfHubError
 from confhub.releases import queries as releases
+from confhub.releases.entries import answered
+from confhub.releases.provenance import Set, provenance_of
 
 router = Router(tags=["config"])
 
@@ -49,6 +52,9 @@ def get_config(
     request: HttpRequest, service: str, environment: str,
     format: Annotated[str, Query("json", description=f"{formats.NAMES}.")],  # the contract's word
     release: Annotated[int | None, Query(None, description="The newest where left out.")],
+    provenance: Annotated[
+        bool, Query(False, description="1: answer where each key comes from instead (JSON only).")
+    ],
 ) -> HttpResponse:  # fmt: skip
     """`{"KEY": value}` of the newest (or a) release; its checksum is the ETag."""
     if format not in formats.MEDIA_TYPES:
@@ -68,6 +74,8 @@ def get_config(
         raise NothingPublished(
             f"{scope} has no release yet, so it has no configuration. Publish one first."
         )
+    if provenance:
+        return _provenance(scope, held)
     if matches(request.headers.get("If-None-Match"), held.checksum):
         response = HttpResponse(status=304)
     else:
@@ -79,3 +87,28 @@ def get_config(
     response["Cache-Control"] = "private, no-cache"
     response["Vary"] = "Authorization, Cookie"
     return response
+
+
+def _provenance(scope: Any, release: Any) -> HttpResponse:
+    """{KEY: {"layer", "kind", "slug", "release", "author", "at", "message", "value", "hides": […]}}"""
+    found = {
+        key: {**_set(each.set_by), "hides": [_set(hidden) for hidden in each.hides]}
+        for key, each in sorted(provenance_of(scope, release).items())
+    }
+    response = JsonResponse(found, json_dumps_params={"ensure_ascii": False})
+    response["Confhub-Release"] = str(release.number)
+    response["Cache-Control"] = "private, no-cache"
+    return response
+
+
+def _set(held: Set) -> dict[str, Any]:
+    return {
+        "layer": held.layer,
+        "kind": held.kind,
+        "slug": held.slug,
+        "release": held.release,
+        "author": held.author,
+        "at": clock.stamp(held.at),
+        "message": held.message,
+        "value": answered(held.entry),
+    }

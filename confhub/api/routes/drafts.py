@@ -38,7 +38,7 @@ def get_draft(
 ) -> DraftOut:
     """What is drafted, with its version as ETag. A draft that nobody began is an empty one."""
     scope = access.scope_for(who_asks(request), "see", service, environment)
-    return _out(scope, queries.draft_of(scope), response)
+    return draft_out(scope, queries.draft_of(scope), response)
 
 
 @router.patch(PATH, response=DraftOut, openapi_extra=_IF_MATCH)
@@ -54,7 +54,7 @@ def change_draft(
         scope, set=body.set, unset=body.unset, revert=body.revert, expected=expected, who=who,
         now=clock.now(),
     )  # fmt: skip
-    return _out(scope, view, response)
+    return draft_out(scope, view, response)
 
 
 @router.delete(PATH, response=DraftOut, openapi_extra=_IF_MATCH)
@@ -66,10 +66,10 @@ def discard_draft(
     scope = access.scope_for(who, "edit", service, environment)
     expected = seen_version(request.headers.get("If-Match"), of=f"the draft of {scope}")
     view = releases.discard_draft(scope, expected=expected, who=who, now=clock.now())
-    return _out(scope, view, response)
+    return draft_out(scope, view, response)
 
 
-def _out(scope: "Scope", view: DraftView, response: HttpResponse) -> DraftOut:
+def draft_out(scope: "Scope", view: DraftView, response: HttpResponse) -> DraftOut:
     response["ETag"] = f'"{view.version}"'
     response["Cache-Control"] = "private, no-cache"
     changes = [

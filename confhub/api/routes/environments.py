@@ -36,6 +36,7 @@ def create_environment(request: HttpRequest, body: EnvironmentIn, response: Http
         name=body.name,
         protected=body.protected,
         order=body.order,
+        approvals=body.approvals,
         who=who,
         now=clock.now(),
     )
@@ -53,7 +54,7 @@ def get_environment(request: HttpRequest, environment: str) -> EnvironmentOut:
 def change_environment(
     request: HttpRequest, environment: str, body: EnvironmentChange
 ) -> EnvironmentOut:
-    """Change its name, its protection or its place in lists."""
+    """Change its name, its protection, its approvals or its place in lists."""
     who = who_asks(request)
     held = access.environment_for(who, "administer", environment)
     return _out(
@@ -78,4 +79,5 @@ def _out(environment: Any) -> EnvironmentOut:
         name=environment.name,
         protected=environment.protected,
         order=environment.order,
+        approvals=environment.approvals,
     )

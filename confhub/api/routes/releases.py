@@ -7,6 +7,7 @@ from ninja import Query, Router, Status
 
 from confhub.access import queries as access
 from confhub.api.auth import who_asks
+from confhub.api.consents import consent_of
 from confhub.api.idempotency import once
 from confhub.api.lists import After, Limit, cursor, number_of
 from confhub.api.schemas import (
@@ -60,17 +61,18 @@ def publish(
     """
     who, now = who_asks(request), clock.now()
     scope = access.scope_for(who, "publish", service, environment)
+    consent = consent_of(body)
 
     def act() -> Status[ReleaseOut]:
         if body.set is None and body.unset is None:
             published = publishing.publish_draft(
-                scope, message=body.message, expected_release=body.expected_release, who=who,
-                now=now,
+                scope, message=body.message, expected_release=body.expected_release,
+                consent=consent, who=who, now=now,
             )  # fmt: skip
         else:
             published = publishing.publish_changes(
                 scope, set=body.set or {}, unset=body.unset or [], message=body.message,
-                expected_release=body.expected_release, who=who, now=now,
+                expected_release=body.expected_release, consent=consent, who=who, now=now,
             )  # fmt: skip
         return _published(scope, published, response)
 
@@ -144,7 +146,7 @@ def roll_back(
     def act() -> Status[ReleaseOut]:
         published = publishing.roll_back(
             scope, number=release, message=asked.message, expected_release=asked.expected_release,
-            who=who, now=now,
+            consent=consent_of(asked), who=who, now=now,
         )  # fmt: skip
         return _published(scope, published, response)
 
@@ -175,6 +177,7 @@ def _out(scope: "Scope", release: "Release", state: "Publication | None") -> Rel
         parent=release.parent,
         restores=release.restores,
         keys=len(release.entries),
+        emergency=release.emergency,
         publication=_publication(state) if state else _JUST_QUEUED,
     )
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from ninja import Router, Status
 
@@ -11,7 +12,9 @@ from confhub.api.auth import who_asks
 from confhub.api.lists import After, Limit, page_after
 from confhub.api.schemas import Page, Place, ServiceChange, ServiceIn, ServiceOut, ServiceWithPlaces
 from confhub.catalog import actions as catalog
+from confhub.catalog import sets
 from confhub.core import clock
+from confhub.publishing import layers
 
 router = Router(tags=["services"])
 
@@ -43,24 +46,34 @@ def create_service(request: HttpRequest, body: ServiceIn, response: HttpResponse
 @router.get("/services/{service}", response=ServiceWithPlaces)
 def get_service(request: HttpRequest, service: str) -> ServiceWithPlaces:
     """One service, and its newest release in each environment."""
-    held = access.service_for(who_asks(request), "see", service)
+    who = who_asks(request)
+    held = access.service_for(who, "see", service)
+    scopes = access.scopes_of(who, held)
+    behind = layers.behind(scopes)
     places = [
-        Place(environment=scope.environment.slug, release=scope.head or None)
-        for scope in access.scopes_of(held)
+        Place(
+            environment=scope.environment.slug,
+            release=scope.head or None,
+            holds_back=scope.holds_back,
+            behind=scope.pk in behind,
+        )
+        for scope in scopes
     ]
-    return ServiceWithPlaces(**_out(held).model_dump(), environments=places)
+    return ServiceWithPlaces(
+        **_out(held).model_dump(), environments=places, includes=sets.includes_of(held)
+    )
 
 
 @router.patch("/services/{service}", response=ServiceOut)
 def change_service(request: HttpRequest, service: str, body: ServiceChange) -> ServiceOut:
-    """Change its name or description."""
-    who = who_asks(request)
+    """Change its name, its description, or the shared sets that it includes."""
+    who, now = who_asks(request), clock.now()
     held = access.service_for(who, "edit", service)
-    return _out(
-        catalog.change_service(
-            held, **body.model_dump(exclude_unset=True), who=who, now=clock.now()
-        )
-    )
+    asked = body.model_dump(exclude_unset=True)
+    with transaction.atomic():
+        if (includes := asked.pop("includes", None)) is not None:
+            sets.set_includes(held, includes, who=who, now=now)
+        return _out(catalog.change_service(held, **asked, who=who, now=now))
 
 
 @router.delete("/services/{service}", response={204: None})
