@@ -6,7 +6,6 @@ not kept: they did nothing, and a repetition may well succeed.
 https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 """
 
-import hashlib
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ from typing import Any, ClassVar
 
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.utils.crypto import salted_hmac
 from ninja import Status
 
 from confhub.api.bodies import BadHeader
@@ -79,4 +79,5 @@ def _again(held: Answer, fingerprint: str) -> HttpResponse:
 
 def _fingerprint(request: HttpRequest) -> str:
     told = f"{request.method} {request.path}\n".encode() + request.body
-    return hashlib.sha256(told).hexdigest()
+    # With a key, because the body may hold a secret and a bare hash would let one try guesses.
+    return salted_hmac("confhub.api.idempotency", told, algorithm="sha256").hexdigest()

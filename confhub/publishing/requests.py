@@ -32,7 +32,7 @@ MAX_COMMENTS = 200  # of one request
 class BadRequestText(ConfHubError):
     """The reason or the comment of a request cannot be kept."""
 
-    code: ClassVar[str] = "request.bad"
+    code: ClassVar[str] = "request.text"
     status: ClassVar[int] = 422
 
 

@@ -29,6 +29,7 @@ from confhub.releases.queries import DraftView, draft_of, drafted_own, head_of
 from confhub.releases.secrets import CannotOpenSecret
 from confhub.releases.texts.base import parsed_json
 from confhub.releases.texts.lines import typed
+from confhub.releases.texts.masks import MASK
 from confhub.releases.writing import Writing, facts_of
 from watchers.wire.canonical import Json
 from watchers.wire.names import BadName, colliding, env_name
@@ -206,6 +207,8 @@ class _Planning:
         opened = self.opened(key, value)
         if opened is not None:
             return opened
+        if isinstance(value, str) and MASK.search(value) and not MASK.fullmatch(value):
+            raise BadName("It holds the mask of a secret, which is no value. Set it by hand.")
         if isinstance(value, str) and self.imported.texts_only:
             return self.typed(key, value)
         return value

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Literal, get_args
 
-from django.db.models import ExpressionWrapper, F, Q, TextField
+from django.db.models import ExpressionWrapper, F, Q, TextField, Value
 
 from confhub.access import queries as access
 from confhub.access.layers import layers_for
@@ -193,7 +193,11 @@ def _in_releases(
     rows = Release.objects.filter(pk__in=pks).annotate(
         # As text, because most of `own` need not be read: what it says stands in `entries` too.
         text=ExpressionWrapper(F("entries"), output_field=TextField()),
-        own_text=ExpressionWrapper(F("own"), output_field=TextField()),
+        own_text=ExpressionWrapper(
+            # The own keys are among all keys, so only values have to be looked for there.
+            F("own") if "values" in kinds else Value(None),
+            output_field=TextField(),
+        ),
     )
     held = {pk: rest for pk, *rest in rows.values_list("pk", "scope_id", "text", "own_text")}
     for pk in pks:

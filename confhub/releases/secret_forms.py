@@ -1,9 +1,9 @@
 """How a secret is written in what comes in. Pure.
 
-    {"$secret": value}                                 a new value
-    {"$secret": value, "write_only": true}             the same, which nobody may ever reveal
-    {"$secret": true, "fingerprint": …, "version": …}  the mask, as it is answered: as it is now
-    "(secret 3f2a9c1b, kept)"                          the mask as it stands in a text format
+{"$secret": value}                                 a new value
+{"$secret": value, "write_only": true}             the same, which nobody may ever reveal
+{"$secret": true, "fingerprint": …, "version": …}  the mask, as it is answered: as it is now
+"(secret 3f2a9c1b, kept)"                          the mask as it stands in a text format
 """
 
 import re

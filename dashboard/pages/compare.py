@@ -59,7 +59,6 @@ def _compared(request: HttpRequest, sides: list[Side], *, everything: bool) -> d
         "sides": sides,
         "part": part,
         "differing": sum(line.differs for line in lines),
-        "again": {name: value for name, value in request.GET.items() if name != "page"},
     }
     if len(sides) == 2 and not everything:
         shown = [line.key for line in part.rows]

@@ -1,4 +1,4 @@
-"""Import another tool's configuration into a draft, and export it as a file.
+"""Import another tool's configuration into a draft.
 
 A text is read, its difference to the draft shown, and only then taken. It may hold secrets, so it
 never stands in a page: between the steps it travels sealed (`dashboard.carried`).
@@ -12,20 +12,21 @@ from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods
 
 from confhub.access import layers as layer_doors
 from confhub.access.policies import Verb, allowed
 from confhub.core import clock
 from confhub.core.actors import Actor
 from confhub.core.errors import ConfHubError
-from confhub.releases import exports, importing, imports
+from confhub.releases import importing, imports
 from confhub.releases import queries as releases
 from confhub.releases.actions import DraftIsStale
 from confhub.releases.importing import ImportPlan
 from confhub.releases.imports import MAX_BYTES, ImportUnreadable, Options
 from dashboard import carried, changes, shell
 from dashboard.carried import NotCarried
+from dashboard.pages.exports import ExportForm
 from dashboard.pages.layers import addresses
 from dashboard.pages.where import frame
 
@@ -41,16 +42,6 @@ SOURCES = {
     "consul": "Consul KV export",
     "etcd": "etcd, etcdctl get --prefix -w json",
     "chef": "Chef data bag, environment or role",
-}
-FORMATS = {
-    "env": ".env",
-    "json": "JSON",
-    "yaml": "YAML",
-    "toml": "TOML",
-    "properties": "Java properties",
-    "compose": "Docker Compose file",
-    "configmap": "Kubernetes ConfigMap",
-    "secret": "Kubernetes Secret",
 }
 DRAWN = 500  # keys of a difference; all of them are imported
 NAMED = 200  # names of a list
@@ -87,16 +78,6 @@ class ImportForm(forms.Form):
     def options(self) -> Options:
         held = self.cleaned_data
         return Options(_FLATTEN[held["flatten"]], held["left_out"].strip(), held["item"].strip())
-
-
-class ExportForm(forms.Form):
-    format = forms.ChoiceField(label="Format", choices=list(FORMATS.items()))
-    of = forms.ChoiceField(
-        label="Of", choices=[("release", "the newest release"), ("draft", "the draft")]
-    )
-    secrets = forms.ChoiceField(
-        label="Secrets", choices=[("masked", "masked"), ("sealed", "sealed, as in etcd")]
-    )
 
 
 @dataclass(frozen=True)
@@ -136,21 +117,6 @@ def layer(request: HttpRequest, who: Actor, kind: str, slug: str = "") -> HttpRe
     return _answer(request, who, found, context)
 
 
-@require_safe
-@shell.page
-def scope_export(request: HttpRequest, who: Actor, service: str, environment: str) -> HttpResponse:
-    """The file; back to the page with the reason where there is none."""
-    found, _, context = frame(who, "see", service, environment, tab="config")
-    return _file(request, found, context["editor"]["config_url"])
-
-
-@require_safe
-@shell.page
-def layer_export(request: HttpRequest, who: Actor, kind: str, slug: str = "") -> HttpResponse:
-    found = layer_doors.layer_for(who, "see", kind, slug)
-    return _file(request, found, addresses(found)["config_url"])
-
-
 def _verb(request: HttpRequest) -> Verb:
     return "edit" if request.method == "POST" else "see"
 
@@ -173,7 +139,7 @@ def _answer(request: HttpRequest, who: Actor, place: Any, context: dict[str, Any
         return _page(request, context | {"choices": error.choices}, form, sent, status=422)
     except DraftIsStale as error:
         form.add_error(None, error.detail)
-        return _page(request, context, form, sent, _plan(form, sent, place), status=error.status)
+        return _page(request, context, form, sent, _anew(form, sent, place), status=error.status)
     except ConfHubError as error:
         form.add_error(None, error.detail)
         return _page(request, context, form, sent, status=error.status)
@@ -185,6 +151,15 @@ def _plan(form: ImportForm, sent: Sent, place: Any) -> ImportPlan:
     source = held["source"] or imports.guess(sent.text, sent.filename)
     imported = imports.read(source, sent.text, options=form.options())
     return importing.plan(place, imported, replace=held["replace"], now=clock.now())
+
+
+def _anew(form: ImportForm, sent: Sent, place: Any) -> ImportPlan | None:
+    """The plan against the draft as it is now; None with the reason in the form."""
+    try:
+        return _plan(form, sent, place)
+    except ConfHubError as error:  # what moved made it too large, say
+        form.add_error(None, error.detail)
+        return None
 
 
 def _imported(
@@ -278,21 +253,3 @@ def _lists(plan: ImportPlan) -> list[dict[str, Any]]:
         for title, rows in parts
         if rows
     ]
-
-
-def _file(request: HttpRequest, place: Any, config_url: str) -> HttpResponse:
-    form = ExportForm(request.GET)
-    if not form.is_valid():
-        messages.error(request, "Choose a format, and what to export.")
-        return redirect(f"{config_url}import/")
-    held = form.cleaned_data
-    try:
-        made = exports.export(
-            place, format=held["format"], secrets=held["secrets"], of=held["of"]
-        )  # fmt: skip
-    except ConfHubError as error:
-        messages.error(request, error.detail)
-        return redirect(f"{config_url}import/")
-    response = HttpResponse(made.content, content_type=made.media_type)
-    response["Content-Disposition"] = f'attachment; filename="{made.filename}"'
-    return response

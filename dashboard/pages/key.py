@@ -39,8 +39,11 @@ class KeyForm(forms.Form):
     def hide_value(self, *, several_lines: bool) -> None:
         """Take a secret: what is typed is not shown, and never sent back to the browser."""
         attrs = {"autocomplete": "new-password", "spellcheck": "false"}
-        blind = BlindTextarea({**attrs, "rows": 12}) if several_lines else forms.PasswordInput(attrs)
-        self.fields["value"].widget, self.fields["value"].label = blind, "New value"
+        field = self.fields["value"]
+        field.label = "New value"
+        field.widget = forms.PasswordInput(attrs)
+        if several_lines:
+            field.widget = BlindTextarea({**attrs, "rows": 12})
 
 
 class BlindTextarea(forms.Textarea):

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from confhub.access import queries as access
-from confhub.access.policies import allowed
+from confhub.access.policies import allowed, may
 from confhub.catalog import sets
 from confhub.core import clock
 from confhub.core.actors import Actor
@@ -54,7 +54,7 @@ def follow(request: HttpRequest, who: Actor, service: str, environment: str) -> 
     try:
         if act == "take":
             done = layers.take_layers(
-                scope, message="", consent=Consent(confirmed=confirmations.confirmed(request)),
+                scope, message=request.POST.get("message", "").strip(), consent=Consent(confirmed=confirmations.confirmed(request)),
                 who=who, now=clock.now(),
             )  # fmt: skip
             messages.success(
@@ -85,7 +85,7 @@ def _drawn(who: Actor, slug: str) -> dict[str, Any]:
     behind = layers.behind(scopes)
     return {
         "sets": sets.includes_of(found),
-        "following": [(scope, scope.pk in behind) for scope in scopes],
+        "following": [(scope, scope.pk in behind, may(who, "publish", scope)) for scope in scopes],
         "may": allowed(who, found),
         "service": found,
         "lines": overview.lines_of(scopes),

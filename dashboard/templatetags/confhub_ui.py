@@ -140,5 +140,13 @@ def page_query(request: HttpRequest, number: int) -> str:
 
 
 @register.simple_tag
+def compare_query(scope: Any, left: Any, right: Any) -> str:
+    """?a=…&b=… of two releases of a scope by number; "draft" and None (the newest) are sides too."""
+    ends = {None: "", "draft": "/draft"}
+    sides = [f"{scope}{ends.get(each, f'/r{each}')}" for each in (left, right)]
+    return "?" + urlencode({"a": sides[0], "b": sides[1]})
+
+
+@register.simple_tag
 def etcd_prefix() -> str:
     return str(settings.ETCD_PREFIX)

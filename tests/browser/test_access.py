@@ -56,6 +56,7 @@ def pages(system: System) -> dict[str, str]:
         "rollback-nothing": f"{scope}releases/2/rollback/", "instance": f"{scope}instances/{instance}/",
         "not-found": "/services/nothing/", "environment": "/environments/prod/",
         "requests": "/requests/", "request": f"/requests/{request}/",
+        "edits": f"{scope}config/edits/",
     }  # fmt: skip
 
 
@@ -71,6 +72,7 @@ NAMES = [
     "config-empty", "key", "key-new", "review", "review-empty", "review-protected",
     "review-overlaps", "releases", "releases-empty", "release", "release-live", "rollback",
     "rollback-nothing", "instance", "not-found", "environment", "requests", "request",
+    "edits",
 ]  # fmt: skip
 
 

@@ -142,6 +142,28 @@ def test_secrets_are_compared_by_fingerprint(page: Client, prod: Scope, settings
     assert "canary" not in drawn
 
 
+@pytest.mark.parametrize(
+    ("address", "a", "b"),
+    [
+        ("review/", "billing@prod", "billing@prod/draft"),
+        ("releases/2/", "billing@prod/r1", "billing@prod/r2"),
+        ("releases/1/rollback/", "billing@prod", "billing@prod/r1"),
+    ],
+)
+def test_every_difference_is_there_as_json(
+    page: Client, prod: Scope, address: str, a: str, b: str
+) -> None:
+    a_release(prod, {"POOL": 300})
+    releases.change_draft(prod, set={"POOL": 400}, expected=None, who=ANN, now=NOON)
+
+    drawn = text(page.get(f"/services/billing/prod/{address}"))
+    [link] = re.findall(r'href="(/api/v1/compare[^"]+)"', drawn)
+    told = page.get(link.replace("&amp;", "&")).json()
+
+    assert [side["side"] for side in told["sides"]] == [a, b]
+    assert [change["key"] for change in told["changes"]] == ["POOL"]
+
+
 # --- promote -----------------------------------------------------------------------------------
 
 

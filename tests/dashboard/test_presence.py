@@ -57,6 +57,7 @@ def layer(monkeypatch: pytest.MonkeyPatch) -> InMemoryChannelLayer:
     for module in (presence, nudges):
         monkeypatch.setattr(module, "get_channel_layer", lambda: made)
     monkeypatch.setattr(presence, "COALESCE_S", 0.01)
+    monkeypatch.setattr(presence, "ANNOUNCE_S", 1.0)  # so that it looks at its clock more often
     return made
 
 

@@ -101,11 +101,14 @@ def listening(system: System, client: httpx.Client) -> Iterator[Ears]:
             except ConnectionClosed:
                 return
 
-    with connect(
-        system.url.replace("http", "ws") + "/ws/live/",
-        origin=system.url,  # type: ignore[arg-type]  # a plain text is one
-        additional_headers={"Cookie": f"sessionid={client.cookies['sessionid']}"},
-    ) as live, monitor:
+    with (
+        connect(
+            system.url.replace("http", "ws") + "/ws/live/",
+            origin=system.url,  # type: ignore[arg-type]  # a plain text is one
+            additional_headers={"Cookie": f"sessionid={client.cookies['sessionid']}"},
+        ) as live,
+        monitor,
+    ):
         live.send(json.dumps({"subscribe": [*streams, "catalog"], "position": 0}))
         threads = [
             threading.Thread(target=hear_redis), threading.Thread(target=hear_socket, args=(live,))
@@ -224,7 +227,9 @@ def test_its_value_is_in_one_answer_and_nowhere_else(system: System) -> None:
             settings={"CONFHUB_SECRETS_KEY": keys, "CONFHUB_SECRETS_ON_DISK": "true"},
         )  # fmt: skip
         instance = confirmed(system, 1)
-        system.call("PATCH", f"{SCOPE}/draft", {"set": {"PW": {"$secret": f"new {CANARY}"}}}, **every)
+        system.call(
+            "PATCH", f"{SCOPE}/draft", {"set": {"PW": {"$secret": f"new {CANARY}"}}}, **every
+        )
         for broken in ({"PW": {"a": {"$secret": CANARY}}}, {"PW": {"$secret": [CANARY, "•••"]}}):
             status, said = system.call("PATCH", f"{SCOPE}/draft", {"set": broken}, **every)
             assert (status, holds(json.dumps(said).encode())) == (422, False)

@@ -197,6 +197,12 @@ def test_the_mask_of_another_secret_is_never_taken_for_a_value(scope: Scope, val
     assert all("mask" in why for _, why in plan.skipped)
 
 
+def test_a_mask_within_a_value_is_skipped(scope: Scope) -> None:
+    plan = planned(scope, "URL=http://app:(secret 0123abcd, kept)@db\n")
+
+    assert (plan.set, [name for name, _ in plan.skipped]) == ({}, ["URL"])
+
+
 @pytest.mark.parametrize("value", ["********", "(secret 0123abcd, kept)", "••••"])
 def test_a_mask_in_a_secret_manifest_is_skipped(scope: Scope, value: str) -> None:
     plan = planned(scope, SECRET.format(f"'{value}'", "x"), "kubernetes")

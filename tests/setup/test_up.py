@@ -137,7 +137,10 @@ def _the_demo_takes_a_change(told: dict[str, Any], token: str) -> None:
     answer = httpx.post(
         f"{scope}/releases",
         headers=headers,
-        json={"message": "from the test", "set": {"GREETING": "Hello from the test"}},
+        json={
+            "message": "from the test",
+            "set": {"GREETING": "Hello from the test", "PASSWORD": {"$secret": "sesame"}},
+        },
     )
     assert answer.status_code == 201, answer.text
     converged = httpx.get(f"{scope}/convergence?wait=30", headers=headers, timeout=40).json()
@@ -145,6 +148,7 @@ def _the_demo_takes_a_change(told: dict[str, Any], token: str) -> None:
     after = httpx.get(f"{told['demo']}/config.json").json()
     assert converged["state"] == "confirmed", converged
     assert after["values"]["GREETING"] == "Hello from the test"
+    assert after["values"]["PASSWORD"] == "sesame", "the demo has the key to its secrets"
     assert (after["pid"], after["started_at"]) == (before["pid"], before["started_at"])
     assert after["release"] == before["release"] + 1
 

@@ -42,7 +42,22 @@ def documents(text: str) -> list[Any]:
     Raises Unfit.
     """
     if text.lstrip().startswith(("{", "[")):
-        return [_as_texts(json_of(text))]
+        try:
+            return [_as_texts(json_of(text))]
+        except Unfit as error:  # YAML has braces as well, without JSON's quotes
+            return _of_yaml(text, error)
+    return _of_yaml(text)
+
+
+def _of_yaml(text: str, otherwise: Unfit | None = None) -> list[Any]:
+    """Raises Unfit: `otherwise` where it is given, as what the text seems to be."""
+    try:
+        return _read_yaml(text)
+    except Unfit as error:
+        raise otherwise or error from None
+
+
+def _read_yaml(text: str) -> list[Any]:
     reader = _Reader(iter(yaml.parse(text, Loader=_LOADER)))
     try:
         return [each for each in reader.documents() if each is not None]

@@ -21,7 +21,8 @@ _OF_A_SERVICE = re.compile(
 _CHEF = re.compile(r"\"(?:json_class|chef_type|default_attributes|override_attributes|raw_data)\"")
 _CONSUL = re.compile(r"\A\s*\[\s*\{[^{}]*\"[kK]ey\"\s*:")
 _ETCD = re.compile(r"\"kvs\"[ \t]*:")
-_LINE_OF_ENV = re.compile(r"(?:export\s+)?[A-Za-z_][A-Za-z0-9_]*=")
+_LINE_OF_ENV = re.compile(r"(?:export\s+)?[A-Za-z0-9_]+=")
+_DOTTED = re.compile(r"^[A-Za-z_][\w-]*\.[\w.-]*[ \t]*=", re.MULTILINE)
 _LINE_OF_TOML = re.compile(
     r"\[\[?[\w.\"'-]+\]\]?\s*(?:#.*)?$"
     r"|[\w.\"'-]+\s+=\s+(?:[\"'\[{]|[-+]?\d|true\b|false\b)"
@@ -73,7 +74,7 @@ def _of_json(text: str) -> str:
 def _of_lines(text: str) -> str:
     line = _first_line(text)
     if _LINE_OF_ENV.match(line):
-        return "env"
+        return "properties" if _DOTTED.search(text) else "env"
     if _LINE_OF_TOML.match(line):
         return "toml"
     if _LINE_OF_YAML.match(line):

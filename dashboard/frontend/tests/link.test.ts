@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Frame, Link, type LinkState, type Socket } from "../src/live/link";
+import { type Frame, HERE_MS, Link, type LinkState, type Socket } from "../src/live/link";
 import { Clock } from "./world";
 
 class FakeSocket implements Socket {
@@ -169,4 +169,35 @@ test("rubbish on the socket is no frame", () => {
   last().onmessage?.({ data: JSON.stringify({ kind: 3, position: "x" }) });
   assert.equal(frames.length, 1);
   assert.equal(link.state, "live");
+});
+
+test("where the page is, is said once it is live, and again after each connecting", async () => {
+  const { clock, sockets, link, last } = page();
+  link.be("scope.1", null);
+  assert.deepEqual(last().sent, []);
+  last().greet();
+  assert.equal(last().sent.at(-1), '{"here":"scope.1","key":null}');
+
+  last().onclose?.({ code: 1006 });
+  await clock.pass(6_000);
+  assert.equal(sockets.length, 2);
+  last().greet();
+  assert.equal(last().sent.at(-1), '{"here":"scope.1","key":null}');
+});
+
+test("a hurried way through keys is said once, with where it ended", async () => {
+  const { clock, link, last } = page();
+  last().greet();
+  const before = last().sent.length;
+  for (const key of ["A", "B", "C"]) link.be("scope.1", key);
+  await clock.pass(HERE_MS);
+  assert.deepEqual(last().sent.slice(before), ['{"here":"scope.1","key":"C"}']);
+});
+
+test("presence is handed on whatever its position, and moves none", () => {
+  const { frames, link, last } = page(9);
+  last().greet(9);
+  last().hear({ kind: "presence", position: 3, stream: "scope.1", people: [] });
+  assert.equal(frames.at(-1)?.kind, "presence");
+  assert.equal(link.position, 9);
 });

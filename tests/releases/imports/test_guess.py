@@ -11,6 +11,8 @@ TEXTS = [
     ("# c\n\nexport A=1\n", "env"),
     (test_plain.PROPERTIES, "properties"),
     ("a.b=1\n", "properties"),
+    ("debug=true\nserver.port = 80\n", "properties"),
+    ("2FA=x\nURL=http://a.b/?c=d\n", "env"),
     (test_plain.NESTED["json"], "json"),
     (test_plain.NESTED["yaml"], "yaml"),
     ("---\nA: 1\n", "yaml"),

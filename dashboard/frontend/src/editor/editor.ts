@@ -2,9 +2,10 @@
 // hands what is typed to the saver.
 
 import type { Frame } from "../live/link";
-import { onPoll } from "../live/root";
+import { be, onPoll } from "../live/root";
 import { clockTime } from "../ui/time";
 import { drawBar } from "./bar";
+import { Company, peopleOf } from "./company";
 import { Control } from "./control";
 import { KeyList } from "./list";
 import { apply, countOf, keysOf, type Model, rowOf } from "./model";
@@ -13,6 +14,7 @@ import { drawMore, Sieve } from "./sieve";
 import { Source } from "./source";
 import { ConfigText } from "./text";
 import { transport } from "./transport";
+import { bindRename, post, Turns } from "./turns";
 import { KEY, textOf } from "./values";
 
 const SHOWN = 300; // rows at once; the filter finds the others
@@ -25,11 +27,16 @@ class ConfigEditor extends HTMLElement {
   private source!: Source;
   private list!: KeyList;
   private sieve!: Sieve;
+  private company!: Company;
+  private turns: Turns | null = null;
   private readonly opened = new Map<string, Open>();
   private limit = SHOWN;
   private savedAt: number | null = null;
   private unregister: (() => void) | null = null;
   private readonly heard = (event: Event) => this.hear((event as CustomEvent<Frame>).detail);
+  private readonly parted = (event: Event) => {
+    if ((event as CustomEvent<string>).detail !== "live") this.meet([]);
+  };
   private readonly leaving = (event: BeforeUnloadEvent) => {
     if (this.saver.unsaved() || this.unreadable()) event.preventDefault();
   };
@@ -64,13 +71,25 @@ class ConfigEditor extends HTMLElement {
       event.preventDefault();
       this.add();
     });
+    this.company = new Company(this.querySelector("[data-presence]"), this.dataset.person ?? "");
+    this.turns = new Turns(this, {
+      url: this.dataset.draftUrl ?? "",
+      version: () => this.model.version,
+      isSaved: () => this.isSaved(),
+      changed: () => this.changed(),
+      say: (text) => this.say(text),
+    });
     document.addEventListener("live:frame", this.heard);
+    document.addEventListener("live:state", this.parted);
     window.addEventListener("beforeunload", this.leaving);
     this.unregister = onPoll(() => this.source.refetch());
     this.draw();
+    be(this.dataset.stream ?? "", null);
   }
 
   disconnectedCallback(): void {
+    this.turns?.stop();
+    document.removeEventListener("live:state", this.parted);
     document.removeEventListener("live:frame", this.heard);
     window.removeEventListener("beforeunload", this.leaving);
     this.unregister?.();
@@ -136,6 +155,8 @@ class ConfigEditor extends HTMLElement {
     this.draw();
     const slot = this.list.slot(key);
     if (!slot) return;
+    bindRename(control.element, key, (to) => this.rename(key, to));
+    be(this.dataset.stream ?? "", this.isKnown(key) ? key : null);
     slot.replaceChildren(control.element);
     slot.hidden = false;
     control.set(row.value);
@@ -157,6 +178,7 @@ class ConfigEditor extends HTMLElement {
 
   private drop(key: string): void {
     this.opened.delete(key);
+    if (!this.opened.size) be(this.dataset.stream ?? "", null);
     const slot = this.list.slot(key);
     if (slot) {
       slot.replaceChildren();
@@ -199,6 +221,44 @@ class ConfigEditor extends HTMLElement {
     this.drop(key);
   }
 
+  // False asks for the save, so that the next time it is.
+  private isSaved(): boolean {
+    this.saver.flush();
+    return !this.saver.unsaved() && !this.unreadable();
+  }
+
+  // Undone or renamed: what is open under a key that is gone is closed, the rest follows.
+  private async changed(): Promise<void> {
+    await this.source.refetch();
+    for (const key of [...this.opened.keys()]) if (!this.isKnown(key)) this.drop(key);
+  }
+
+  private async rename(key: string, to: string): Promise<string> {
+    if (!this.isSaved()) return "Something typed is not saved yet. Rename once it is.";
+    const body = { from: key, to };
+    const answer = await post(`${this.dataset.draftUrl}/rename`, body, this.model.version);
+    if (answer.kind !== "done") {
+      void this.source.refetch();
+      return answer.problem;
+    }
+    this.drop(key);
+    await this.changed();
+    this.say(`${key} is ${to} now. References to it stay as they are.`);
+    this.list.node(to)?.querySelector<HTMLElement>("[data-edit]")?.focus();
+    return "";
+  }
+
+  private say(text: string): void {
+    const place = this.find("[data-moved]");
+    place.hidden = false;
+    place.textContent = text;
+  }
+
+  private meet(people: ReturnType<typeof peopleOf>): void {
+    this.company.meet(people);
+    this.company.mark(this.find("[data-keys]"));
+  }
+
   private async keepTheirs(key: string): Promise<void> {
     this.saver.forget(key);
     await this.source.refetch();
@@ -237,15 +297,15 @@ class ConfigEditor extends HTMLElement {
 
   private hear(frame: Frame): void {
     if (frame.stream !== this.dataset.stream) return;
-    if (frame.kind === "draft.changed") {
+    if (frame.kind === "presence") {
+      this.meet(peopleOf(frame));
+    } else if (frame.kind === "draft.changed") {
       const { version } = frame.data as { version: number };
       if (version > this.model.version) void this.source.refetch();
     } else if (frame.kind === "release.published") {
       const { release, author } = frame.data as { release: number; author: string };
       if (release <= this.model.head) return;
-      const place = this.find("[data-moved]");
-      place.hidden = false;
-      place.textContent = `${author} published r${release}. The draft is laid over it now.`;
+      this.say(`${author} published r${release}. The draft is laid over it now.`);
       void this.source.refetch();
     }
   }
@@ -283,6 +343,7 @@ class ConfigEditor extends HTMLElement {
       return { row, state, isOpen: open !== undefined, isLost: isLost || !!open?.unreadable };
     });
     this.list.draw(shown, this.model);
+    this.company.mark(this.find("[data-keys]"));
     this.find("[data-empty]").hidden = keys.length > 0;
     this.find("[data-nothing]").hidden = keys.length === 0 || shown.length > 0;
     drawMore(this.find("[data-more]"), found.length - shown.length, SHOWN, () => {

@@ -8,6 +8,7 @@ export type Shown = { row: Row; state: KeyState | null; isOpen: boolean; isLost:
 
 export class KeyList {
   private readonly nodes = new Map<string, HTMLElement>();
+  private readonly painted = new WeakMap<HTMLElement, string>(); // what each row shows
 
   constructor(
     private readonly list: HTMLElement,
@@ -37,7 +38,7 @@ export class KeyList {
     let at = this.list.firstElementChild;
     for (const each of shown) {
       const node = this.nodes.get(each.row.key) ?? this.make(each.row.key);
-      paint(node, each, model);
+      this.paint(node, each, model);
       if (node === at) at = at.nextElementSibling;
       else this.list.insertBefore(node, at);
     }
@@ -53,6 +54,29 @@ export class KeyList {
     this.nodes.set(key, node);
     return node;
   }
+
+  // Only where something moved, because every keystroke draws all rows and there can be thousands.
+  private paint(node: HTMLElement, each: Shown, model: Model): void {
+    const { row, state, isOpen, isLost } = each;
+    const shows = JSON.stringify([
+      row.status,
+      row.value.raw,
+      row.change?.author,
+      state !== null,
+      isOpen,
+      isLost,
+      model.layers[row.key],
+      model.hints[row.key],
+      isKnown(model, row.key),
+    ]);
+    if (this.painted.get(node) === shows) return;
+    paint(node, each, model);
+    this.painted.set(node, shows);
+  }
+}
+
+function isKnown(model: Model, key: string): boolean {
+  return Object.hasOwn(model.entries, key) || Object.hasOwn(model.changes, key);
 }
 
 function paint(node: HTMLElement, { row, state, isOpen, isLost }: Shown, model: Model): void {
@@ -70,9 +94,9 @@ function paint(node: HTMLElement, { row, state, isOpen, isLost }: Shown, model: 
   const hint = find(node, '[data-field="hint"]');
   setText(hint, model.hints[row.key] ?? "");
   hint.hidden = !model.hints[row.key];
-  const isKnown = Object.hasOwn(model.entries, row.key) || Object.hasOwn(model.changes, row.key);
   find(node, "[data-undo]").hidden = row.status === "same" && !state && !isLost;
-  find(node, "[data-remove]").hidden = row.status === "removed" || !isKnown || layer !== "";
+  find(node, "[data-remove]").hidden =
+    row.status === "removed" || !isKnown(model, row.key) || layer !== "";
 }
 
 function find(node: HTMLElement, selector: string): HTMLElement {

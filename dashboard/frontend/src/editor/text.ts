@@ -44,11 +44,17 @@ export class ConfigText extends HTMLElement {
     const hadFocus = document.activeElement === this.area;
     const label = this.area.getAttribute("aria-label") ?? "Value";
     const at: [number, number] = [this.area.selectionStart, this.area.selectionEnd];
-    this.view = mount(this, this.area.value, label, at, () => {
-      if (this.view) this.area.value = this.view.value;
-      this.dispatchEvent(new Event("input", { bubbles: true }));
-    });
+    // Hidden first, because the editor measures itself, and a long text would be laid out twice.
     this.area.hidden = true;
+    try {
+      this.view = mount(this, this.area.value, label, at, () => {
+        if (this.view) this.area.value = this.view.value;
+        this.dispatchEvent(new Event("input", { bubbles: true }));
+      });
+    } catch (error) {
+      this.area.hidden = false;
+      throw error;
+    }
     if (hadFocus) this.view.focus();
   }
 }

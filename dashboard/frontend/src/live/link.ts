@@ -39,6 +39,7 @@ export const OPEN_MS = 8_000;
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 5_000;
 const REFUSED_RETRY_MS = 30_000; // sockets are refused, but polling works
+export const HERE_MS = 1_000; // where the page is, is said at most this often
 const POLL_AFTER = 3; // failures in a row
 
 // Close codes of ours; docs/protocols/live.md.
@@ -55,6 +56,8 @@ export class Link {
   private watch: number | null = null;
   private polling: number | null = null;
   private pollWorks = false;
+  private place: { here: string; key: string | null } | null = null;
+  private saying: number | null = null;
 
   constructor(
     private readonly world: World,
@@ -72,6 +75,8 @@ export class Link {
     this.drop();
     this.unschedule();
     this.stopPolling();
+    if (this.saying !== null) this.world.cancel(this.saying);
+    this.saying = null;
   }
 
   // The tab came back or the network did: find out now, not at the next timer.
@@ -86,6 +91,20 @@ export class Link {
       this.unschedule();
       this.connect();
     }
+  }
+
+  // The page has the draft of `here` open, at `key`. Said now or soon, and after each connecting.
+  be(here: string, key: string | null): void {
+    this.place = { here, key };
+    if (this.saying !== null || !this.greeted) return;
+    this.saying = this.world.after(HERE_MS, () => {
+      this.saying = null;
+      this.sayPlace();
+    });
+  }
+
+  private sayPlace(): void {
+    if (this.socket && this.greeted && this.place) this.socket.send(JSON.stringify(this.place));
   }
 
   private connect(): void {
@@ -111,8 +130,14 @@ export class Link {
     if (!frame) return;
     this.heardAt = this.world.now();
     this.expect(SILENCE_MS);
+    if (frame.kind === "presence") {
+      this.world.frame(frame); // no event, so it has no position of its own
+      return;
+    }
     if (frame.kind === "heartbeat") {
+      const isFirst = !this.greeted;
       this.greeted = true;
+      if (isFirst) this.sayPlace();
       this.failures = 0;
       this.pollWorks = false;
       this.stopPolling();

@@ -32,6 +32,15 @@ export async function refetchAll(): Promise<boolean> {
   return answers.every(Boolean);
 }
 
+let place: [string, string | null] | null = null;
+let running: Link | null = null;
+
+// The page has the draft of a stream open, at a key. An element may say so before the socket is there.
+export function be(stream: string, key: string | null): void {
+  place = [stream, key];
+  running?.be(stream, key);
+}
+
 class LiveRoot extends HTMLElement {
   private link: Link | null = null;
   private stats: Stats = { frames: 0, delays: [] };
@@ -68,11 +77,14 @@ class LiveRoot extends HTMLElement {
       stats: this.stats,
     };
     this.show("connecting", Date.now());
+    running = this.link;
+    if (place) this.link.be(...place);
     this.link.start();
   }
 
   disconnectedCallback(): void {
     this.link?.stop();
+    running = null;
     document.removeEventListener("visibilitychange", this.wake);
     window.removeEventListener("online", this.wake);
     window.removeEventListener("offline", this.wake);

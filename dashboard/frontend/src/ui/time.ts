@@ -13,7 +13,7 @@ export function serverNow(): number {
 }
 
 export function clockTime(ms: number): string {
-  return new Date(ms).toLocaleTimeString("en-GB", { hour12: false });
+  return new Date(ms).toTimeString().slice(0, 8); // a locale's formatter costs 50 ms to make
 }
 
 export function age(ms: number): string {
