@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import idle, outages, report
+from benchmarks import editor, idle, large, outages, report, search
 from benchmarks.clocked import Figure
 from benchmarks.world import World, standing, warm_up
 
@@ -22,6 +22,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=500, help="default: 500")
     parser.add_argument("--outage-requests", type=int, default=100, help="default: 100")
     parser.add_argument("--into", type=Path, default=RESULTS, help="default: benchmarks/results")
+    parser.add_argument(
+        "--short", action="store_true", help="without 5,000 keys, the search and the editor"
+    )
     asked = parser.parse_args()
     # Short, because a socket's path has 107 characters at most.
     folder = Path(tempfile.mkdtemp(prefix="confhub-bench-"))
@@ -40,7 +43,8 @@ def main() -> int:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(text)
-    print(idle.measured(asked.into))
+    for part in (idle,) if asked.short else (idle, large, search, editor):
+        print(part.measured(asked.into), flush=True)
     return 0
 
 

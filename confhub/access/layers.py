@@ -15,6 +15,9 @@ def layer_for(who: Actor, verb: Verb, kind: str, slug: str = "") -> Layer:
     """
     require_active(who, verb, f"{kind} {slug}".strip())
     layer = Layer.objects.filter(kind=kind, slug=slug).first()
+    if layer is None and kind == Layer.Kind.GLOBAL:
+        # A migration made it; a database that was emptied by hand has it back with its first use.
+        layer, _ = Layer.objects.get_or_create(kind=kind, slug="")
     if layer is None or not may(who, "see", layer):
         if kind == Layer.Kind.ENVIRONMENT:
             environment_for(who, "see", slug)

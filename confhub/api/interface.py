@@ -94,7 +94,26 @@ def made() -> ConfHubAPI:
         parser=StrictJSON(),
     )
     problems.install(api)
-    for module in (services, environments, config, drafts, releases, instances, requests, secrets, transfer, layers, people, audit, schemas, freezes, texts, compare, search, edits):
+    for module in (
+        services,
+        environments,
+        config,
+        drafts,
+        releases,
+        instances,
+        requests,
+        secrets,
+        transfer,
+        layers,
+        people,
+        audit,
+        schemas,
+        freezes,
+        texts,
+        compare,
+        search,
+        edits,
+    ):
         api.add_router("", module.router)
     return api
 

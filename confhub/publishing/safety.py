@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from confhub.catalog.schema_versions import document_of
 from confhub.catalog.schemas import CannotValidate, facts, validate
 from confhub.core.errors import ConfHubError
 from confhub.releases import guards
+from confhub.releases.entries import Entries
 from confhub.releases.guards import Guard, GuardTripped
 from confhub.releases.layering import Ground
 from confhub.releases.queries import drafted_own
+from confhub.releases.secrets import opened
 
 if TYPE_CHECKING:
     from confhub.catalog.models import Scope
@@ -74,11 +76,19 @@ def schema_problems(candidate: "Candidate") -> dict[str, str]:
         return {}
     environment = candidate.scope.environment.slug
     try:
-        return validate(candidate.schema.document, environment, candidate.resolved.entries)
+        return _unfit(candidate.schema.document, environment, candidate.resolved.entries)
     except CannotValidate as error:
         if not candidate.is_rollback:
             raise
         return {"": error.detail}
+
+
+def _unfit(document: dict[str, Any], environment: str, entries: Entries) -> dict[str, str]:
+    """{KEY: sentence}; secrets that the schema says something of are opened for it. Raises
+    CannotValidate."""
+    known = document.get("properties", {})
+    hidden = {key: entry for key, entry in entries.items() if entry.get("secret") and key in known}
+    return validate(document, environment, entries, opened=opened(hidden))
 
 
 @dataclass(frozen=True)
@@ -98,7 +108,7 @@ def foreseen(scope: "Scope") -> Foreseen:
     problems = dict(resolved.problems)
     try:
         if document is not None:
-            problems = {**validate(document, environment, resolved.entries), **problems}
+            problems = {**_unfit(document, environment, resolved.entries), **problems}
     except CannotValidate as error:
         problems[""] = error.detail
     before = head.entries if head is not None else {}

@@ -11,7 +11,7 @@ transaction that is rolled back must not seal anything.
 """
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from secrets import token_hex
@@ -205,7 +205,17 @@ def key_named(kid: str, service: str, environment: str) -> SealingKey | None:
     return Keys().unwrapped(row) if row is not None else None
 
 
-def used_by(entries: Iterable[dict[str, Any]]) -> set[str]:
+def places_of(kids: Collection[str]) -> dict[str, Place]:
+    """{name of a key: the scope or layer that it belongs to}, in one query."""
+    if not kids:
+        return {}
+    rows = SealingKeyRow.objects.filter(kid__in=kids)
+    rows = rows.select_related("scope__service", "scope__environment", "layer")
+    found = {row.kid: row.scope or row.layer for row in rows}
+    return {kid: place for kid, place in found.items() if place is not None}
+
+
+def used_by(entries: Iterable[Mapping[str, Any]]) -> set[str]:
     """The names of the keys that these entries are sealed with."""
     return {str(each["ciphertext"]).split(":")[1] for each in entries if each.get("secret")}
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from confhub.catalog.models import Scope
 from confhub.core.errors import ConfHubError
-from confhub.releases.keyring import Keys
+from confhub.releases.keyring import Keys, places_of, used_by
 from confhub.releases.places import Place
 from watchers.wire import sealing
 from watchers.wire.canonical import Json, canonical
@@ -62,6 +62,23 @@ def open_entry(place: Place, key: str, entry: Entry, *, keys: Keys | None = None
             f"{key} of {place} does not open: its key is not in this database, or the sealed value "
             "was changed or moved. Set the secret again."
         ) from None
+
+
+def opened(entries: Mapping[str, Entry]) -> dict[str, Json]:
+    """{KEY: value} of the secrets among `entries`, wherever each was sealed, for a check that
+    repeats no value. What does not open is left out."""
+    hidden = {key: entry for key, entry in entries.items() if entry.get("secret")}
+    found: dict[str, Json] = {}
+    keys = Keys()
+    places = places_of(used_by(hidden.values()))
+    for key, entry in hidden.items():
+        place = places.get(str(entry["ciphertext"]).split(":")[1])
+        try:
+            if place is not None:
+                found[key] = open_entry(place, key, entry, keys=keys)
+        except ConfHubError:  # its presence is all that can be checked then
+            continue
+    return found
 
 
 def reseal(

@@ -42,9 +42,7 @@ def release(
     against = "live" if request.GET.get("against") == "live" else "previous"
     older, newer = _sides(who, scope, found, against)
     drawn = changes.drawn(older.shown if older else {}, newer.shown)
-    snapshot = [
-        (key, values.shown(answered(entry))) for key, entry in sorted(found.shown.items())
-    ]
+    snapshot = [(key, values.shown(answered(entry))) for key, entry in sorted(found.shown.items())]
     return render(
         request,
         "dashboard/release.html",

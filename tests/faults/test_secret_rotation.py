@@ -113,7 +113,9 @@ def test_the_old_master_key_may_go_afterwards(system: System) -> None:
         lambda: receipts(system) == [("confirmed", number)],
         what=f"r{number} confirmed", timeout_s=60,
     )  # fmt: skip
-    assert system.manage("secrets_key", SERVICE, ENVIRONMENT).strip() == before
+    after = system.manage("secrets_key", SERVICE, ENVIRONMENT).strip()
+    # Of the others, those go with whose releases etcd no longer keeps.
+    assert after.split(",")[:2] == before.split(",")[:2], "the reserve, and the one that seals"
     ring, document = Keyring.from_text(before), release(system, number)
     where = {"service": SERVICE, "environment": ENVIRONMENT}
     opened = {

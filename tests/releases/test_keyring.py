@@ -1,10 +1,13 @@
 """The keys that seal secrets: made at first use, wrapped by master keys, rotated."""
 
 import base64
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.core.checks import run_checks
+from django.db import connection, transaction
 
 from confhub.core.errors import ConfHubError
 from confhub.releases import keyring
@@ -94,6 +97,11 @@ def test_a_wrapped_key_that_was_moved_to_another_place_does_not_open() -> None:
         (f"{OLD.to_text()}, nonsense-that-is-secret", "Key 2 of CONFHUB_MASTER_KEYS"),
         (f"{OLD.to_text()},{OLD.to_text()}", "Key 2 of CONFHUB_MASTER_KEYS has the name"),
     ],
+    ids=[
+        "short",
+        "second",
+        "twice",
+    ],  # the keys are made at random, and both workers name tests alike
 )
 def test_a_malformed_master_key_stops_the_start_without_being_quoted(
     settings: Any, text: str, says: str
@@ -128,3 +136,33 @@ def test_a_key_is_found_by_name_for_its_own_scope_only() -> None:
     assert keyring.key_named(key.kid, "shop", "prod") == key
     assert keyring.key_named(key.kid, "till", "prod") is None
     assert keyring.key_named("fingerprint", "shop", "prod") is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_first_secrets_at_the_same_moment_make_one_pair_and_one_fingerprint() -> None:
+    scope = a_scope()
+    begin = threading.Barrier(4)
+
+    def first() -> tuple[str, bytes]:
+        begin.wait(10)
+        try:
+            with transaction.atomic():
+                keys = Keys()
+                return keys.sealing(scope, now=NOON).kid, keys.fingerprint(now=NOON).raw
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        found = [each.result(30) for each in [pool.submit(first) for _ in range(4)]]
+
+    assert len(set(found)) == 1
+    assert SealingKeyRow.objects.count() == 3
+
+
+def test_a_key_of_a_transaction_that_was_rolled_back_seals_nothing_later() -> None:
+    scope = a_scope()
+    with transaction.atomic():
+        gone = Keys().sealing(scope, now=NOON)
+        transaction.set_rollback(True)
+
+    assert Keys().sealing(scope, now=NOON).kid != gone.kid

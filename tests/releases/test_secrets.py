@@ -11,6 +11,7 @@ from confhub.core.actors import Actor, Granted
 from confhub.events.models import AuditEntry
 from confhub.publishing import actions as publishing
 from confhub.publishing import layers, rotation
+from confhub.publishing.safety import DoesNotFit, foreseen
 from confhub.releases import actions as releases
 from confhub.releases import secrets
 from confhub.releases.actions import DraftIsStale
@@ -226,6 +227,27 @@ def test_without_a_master_key_no_secret_is_taken_and_plain_values_are(settings: 
 
     assert not SealingKeyRow.objects.exists()
     assert draft_of(scope).set == {"A": 1}
+
+
+def test_a_secret_that_does_not_fit_the_schema_is_refused_without_its_value() -> None:
+    scope = a_scope()
+    rule = {"type": "string", "secret": True, "pattern": "^long-"}
+    schema = {"type": "object", "properties": {"PW": rule, "SHARED": rule}}
+    save_schema(scope.service, schema, message="", expected_number=None, who=ANN, now=NOON)
+    publish(scope, PW="long-enough")
+    change(a_layer(), SHARED={"$secret": CANARY})
+    change(scope, PW=CANARY)
+
+    assert set(foreseen(scope).problems) == {"PW"}
+    with pytest.raises(DoesNotFit) as own:
+        publish(scope)
+    with pytest.raises(DoesNotFit) as shared:
+        layers.publish_layer(a_layer(), message="m", targets="all", who=ANN, now=NOON)
+
+    for refused, key in ((own, "PW"), (shared, "SHARED")):
+        assert list(refused.value.fields) == [key]
+        assert CANARY not in refused.value.detail + str(refused.value.fields)
+    assert Release.objects.count() == 1
 
 
 # ── in releases ───────────────────────────────────────────────────────────────────────────────────

@@ -34,7 +34,9 @@ def allow(apps, schema_editor):
         case "sqlite":
             schema_editor.execute("DROP TRIGGER schema_versions_never_change")
         case "postgresql":
-            schema_editor.execute("DROP TRIGGER schema_versions_never_change ON catalog_schemaversion")
+            schema_editor.execute(
+                "DROP TRIGGER schema_versions_never_change ON catalog_schemaversion"
+            )
             schema_editor.execute("DROP FUNCTION refuse_schema_change()")
 
 
