@@ -29,7 +29,16 @@ def pages(system: System) -> dict[str, str]:
     system.publish(SERVICE, "prod", {"POOL": 1})
     system.run(SERVICE, "dev", sys.executable, "-c", SLEEPS)
     draft = f"/services/{SERVICE}/environments/{{}}/draft"
-    edits = {"set": {"POOL": 30, "NEW": "", "nginx.conf": NGINX + "# more\n"}, "unset": ["GONE"]}
+    call("PATCH", "/layers/global/draft", {"set": {"TZ": "UTC"}}, If_Match="*")
+    edits = {
+        "set": {
+            "POOL": 30,
+            "NEW": "",
+            "PASSWORD": {"$secret": "horse"},
+            "nginx.conf": NGINX + "# more\n",
+        },
+        "unset": ["GONE"],
+    }
     call("PATCH", draft.format("dev"), edits, If_Match="*")
     call("PATCH", draft.format("prod"), {"set": {"POOL": 2}}, If_Match="*")
     call("PATCH", draft.format("staging"), {"set": {"POOL": 3}}, If_Match="*")
@@ -56,7 +65,26 @@ def pages(system: System) -> dict[str, str]:
         "rollback-nothing": f"{scope}releases/2/rollback/", "instance": f"{scope}instances/{instance}/",
         "not-found": "/services/nothing/", "environment": "/environments/prod/",
         "requests": "/requests/", "request": f"/requests/{request}/",
-        "edits": f"{scope}config/edits/",
+        "edits": f"{scope}config/edits/", **_of_everything(scope),
+    }  # fmt: skip
+
+
+def _of_everything(scope: str) -> dict[str, str]:
+    """Layers, schema, texts, imports, what stands side by side, people and the audit."""
+    return {
+        "layers": "/layers/", "layer": "/layers/global/", "layer-review": "/layers/global/review/",
+        "layer-releases": "/layers/global/releases/", "layer-key": "/layers/global/key/?key=TZ",
+        "layer-raw": "/layers/global/raw/?format=yaml", "raw": f"{scope}config/raw/?format=yaml",
+        "raw-toml": f"{scope}config/raw/?format=toml", "import": f"{scope}config/import/",
+        "schema": f"/services/{SERVICE}/schema/", "all": f"/services/{SERVICE}/all/",
+        "all-key": f"/services/{SERVICE}/all/key/?key=POOL",
+        "promote": f"/services/{SERVICE}/all/promote/?from=dev&to=prod",
+        "compare": f"/compare/?a={SERVICE}@dev&b={SERVICE}@prod",
+        "compare-three": f"/compare/?a={SERVICE}@dev&b={SERVICE}@prod&c={SERVICE}@dev/draft",
+        "search": f"/search/?q={SERVICE}", "search-nothing": "/search/?q=nowhere-at-all",
+        "people": "/people/", "person": "/people/admin/", "audit": "/audit/",
+        "secret-key": f"{scope}config/key/?key=PASSWORD",
+        "reveal": f"{scope}config/reveal/?key=PASSWORD",
     }  # fmt: skip
 
 
@@ -72,7 +100,9 @@ NAMES = [
     "config-empty", "key", "key-new", "review", "review-empty", "review-protected",
     "review-overlaps", "releases", "releases-empty", "release", "release-live", "rollback",
     "rollback-nothing", "instance", "not-found", "environment", "requests", "request",
-    "edits",
+    "edits", "layers", "layer", "layer-review", "layer-releases", "layer-key", "layer-raw", "raw",
+    "raw-toml", "import", "schema", "all", "all-key", "promote", "compare", "compare-three",
+    "search", "search-nothing", "people", "person", "audit", "secret-key", "reveal",
 ]  # fmt: skip
 
 

@@ -43,7 +43,10 @@ def a_global(**values: Any) -> None:
 def test_every_page_has_the_box(page: Client) -> None:
     drawn = text(page.get("/services/"))
 
-    assert '<form class="top-search" method="get" action="/search/" role="search">' in drawn
+    assert (
+        '<form class="top-search" method="get" action="/search/" role="search" aria-label="Everything">'
+        in drawn
+    )
     assert '<label class="visually-hidden" for="search-all">' in drawn
 
 
