@@ -3,7 +3,7 @@
 from django.db.models import Q
 
 from confhub.access.policies import NotFound, Verb, may, require, require_active
-from confhub.access.queries import environment_for, service_for
+from confhub.access.queries import environment_for, service_for, sought
 from confhub.catalog.models import Layer, Scope
 from confhub.core.actors import Actor
 
@@ -14,7 +14,7 @@ def layer_for(who: Actor, verb: Verb, kind: str, slug: str = "") -> Layer:
     Whoever may not see the environment or service does not see its layer either.
     """
     require_active(who, verb, f"{kind} {slug}".strip())
-    layer = Layer.objects.filter(kind=kind, slug=slug).first()
+    layer = Layer.objects.filter(kind=kind, slug=sought(slug)).first()
     if layer is None and kind == Layer.Kind.GLOBAL:
         # A migration made it; a database that was emptied by hand has it back with its first use.
         layer, _ = Layer.objects.get_or_create(kind=kind, slug="")

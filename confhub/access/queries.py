@@ -61,6 +61,11 @@ def grants_of_user(user_id: int | None, *, is_superuser: bool = False) -> tuple[
     return tuple(Granted(role, service, environment) for role, service, environment in found)  # type: ignore[arg-type]  # the column holds one of ROLES
 
 
+def sought(slug: str) -> str:
+    """What to look for: PostgreSQL refuses to look for a NUL, and no slug has one."""
+    return "" if "\x00" in slug else slug
+
+
 def services_for(who: Actor) -> list[Service]:
     """Every service that `who` may see, by slug."""
     require(who, "see", "services")
@@ -70,7 +75,7 @@ def services_for(who: Actor) -> list[Service]:
 def service_for(who: Actor, verb: Verb, slug: str) -> Service:
     """Raises NotFound, NotAllowed."""
     require_active(who, verb, slug)
-    service = Service.objects.filter(slug=slug).first()
+    service = Service.objects.filter(slug=sought(slug)).first()
     if service is None or not may(who, "see", service):
         raise NotFound(
             f"There is no service {slug[:80]!r}.", fields={"service": "No such service."}
@@ -89,7 +94,7 @@ def environments_for(who: Actor) -> list[Environment]:
 def environment_for(who: Actor, verb: Verb, slug: str) -> Environment:
     """Raises NotFound, NotAllowed."""
     require_active(who, verb, slug)
-    environment = Environment.objects.filter(slug=slug).first()
+    environment = Environment.objects.filter(slug=sought(slug)).first()
     if environment is None or not may(who, "see", environment):
         raise NotFound(
             f"There is no environment {slug[:80]!r}.",
@@ -122,7 +127,7 @@ def scope_for(who: Actor, verb: Verb, service_slug: str, environment_slug: str) 
     require_active(who, verb, f"{service_slug}@{environment_slug}")
     scope = (
         Scope.objects.select_related("service", "environment")
-        .filter(service__slug=service_slug, environment__slug=environment_slug)
+        .filter(service__slug=sought(service_slug), environment__slug=sought(environment_slug))
         .first()
     )
     if scope is None or not may(who, "see", scope):

@@ -37,7 +37,10 @@ def test_a_release_is_read_confirmed_and_replaced_by_the_next(place: Place, make
     assert (config["MAX"], config["DB_URL"], config.release) == (5, "postgres://x", 1)
     first = place.until("confirmed", 1)
     assert (first.runtime, first.running, first.health) == ("process", 1, "healthy")
-    assert first.container["processes"] == 1
+    wait_until(
+        lambda: place.until("confirmed", 1).container["processes"] == 1,
+        what="the process that reads it is counted",
+    )
 
     seen = config.current
     place.publisher.publish({"MAX": 6})

@@ -12,15 +12,24 @@ import pytest
 from tests.parts import docker
 from tests.parts.docker import DockerEngine, started_at
 from tests.parts.publisher import Publisher
+from tests.parts.require import missing
 from tests.watchers.hosts import Host, id_of, reads
 
 pytestmark = pytest.mark.docker
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerEngine]:
-    with docker.shared_engine(docker.run_directory(tmp_path_factory)) as held:
-        yield held
+def engine() -> Iterator[DockerEngine]:
+    """One of its own, because these commands look at every container that there is."""
+    if reason := docker.why_not():
+        missing("docker", reason)
+    own = DockerEngine(Path(f"/tmp/confhub-own-{uuid4().hex[:6]}"))  # noqa: S108  # a socket's path is short
+    own.start()
+    try:
+        yield own
+    finally:
+        own.close()
+        own.stop()
 
 
 @pytest.fixture

@@ -83,9 +83,9 @@ def test_a_command_ends_when_its_time_is_over(here: Here, script: str, code: int
 
 
 def test_nothing_is_left_of_a_command_that_has_ended(here: Here) -> None:
-    script = "(setsid sleep 632 &); (setsid sh -c 'trap \"\" TERM HUP; sleep 633' &); echo done"
+    script = "(setsid sleep 636 &); (setsid sh -c 'trap \"\" TERM HUP; sleep 637' &); echo done"
     assert here.run(["sh", "-c", script]).output == "done\n"
-    assert running("sleep 632", "sleep 633") == []
+    assert running("sleep 636", "sleep 637") == []
 
 
 def test_a_command_that_begins_ever_more_processes_is_ended_whole(here: Here) -> None:

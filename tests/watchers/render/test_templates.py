@@ -118,9 +118,11 @@ CONFINED = """
 import errno, os, socket, sys
 sys.path.insert(0, sys.argv[1])
 import sandbox
+def fork():
+    os.fork() or os._exit(0)  # a child says nothing, for it would say it beside us
 sandbox.warm_up()
 sandbox.confine()
-for attempt in (lambda: open("/etc/passwd"), socket.socket, os.fork, os.pipe):
+for attempt in (lambda: open("/etc/passwd"), socket.socket, fork, os.pipe):
     try:
         attempt()
     except OSError as error:
