@@ -110,6 +110,18 @@ def test_no_page_is_left_out(pages: dict[str, str]) -> None:
     assert sorted(pages) == sorted(NAMES)
 
 
+def test_every_path_is_the_page_it_is_called(new_tab: NewTab, pages: dict[str, str]) -> None:
+    """The tests below would find nothing wrong with the page that says "not found"."""
+    tab = new_tab()
+    address = tab.open("/services/").url.removesuffix("/services/")
+    statuses = {
+        name: tab.page.request.get(f"{address}{path}").status for name, path in pages.items()
+    }
+
+    assert statuses.pop("not-found") == 404
+    assert {name: status for name, status in statuses.items() if status != 200} == {}
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
 def test_axe_finds_nothing(
