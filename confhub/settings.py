@@ -26,6 +26,8 @@ CONFHUB_MAX_RELEASE_BYTES = env.number("CONFHUB_MAX_RELEASE_BYTES", default=1024
 CONFHUB_MASTER_KEYS = env.master_keys(local=env.flag("CONFHUB_LOCAL", default=DEBUG))
 CONFHUB_ADMIN_PASSWORD = env.text("CONFHUB_ADMIN_PASSWORD")
 CONFHUB_ADMIN_TOKEN = env.text("CONFHUB_ADMIN_TOKEN")
+# Names, or NAME:PORT, of hosts to which webhooks and hooks may go though their address is private
+CONFHUB_OUTGOING_ALLOW = env.words("CONFHUB_OUTGOING_ALLOW")
 CONFHUB_FOLLOW = env.flag("CONFHUB_FOLLOW", default=False)  # this worker follows and sweeps
 CONFHUB_HOST_DUTY = env.flag("CONFHUB_HOST_DUTY", default=False)  # this one serves its host
 ETCD_ENDPOINTS = env.words("ETCD_ENDPOINTS", default="127.0.0.1:2379")
@@ -52,6 +54,8 @@ INSTALLED_APPS = [
     "confhub.releases",
     "confhub.publishing",
     "confhub.fleet",
+    "confhub.deploys",
+    "confhub.webhooks",
     "confhub.api",
     "confhub.cli",
     "dashboard",

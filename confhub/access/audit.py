@@ -13,7 +13,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import Q, QuerySet
 
 from confhub.access.policies import may_at, require
-from confhub.core.actors import Actor, Granted
+from confhub.core.actors import Actor, Granted, Reach
 from confhub.core.errors import ConfHubError
 from confhub.events import chain
 from confhub.events.models import AuditEntry
@@ -106,12 +106,19 @@ def _visible_to(who: Actor) -> Q:
     places = Q(pk__in=[])
     for granted in who.grants:
         places |= _places(granted)
+    if (
+        who.reach is not None
+    ):  # a token of some reach sees what it reaches, and nobody's own business
+        reached = Q(pk__in=[])
+        for reach in who.reach:
+            reached |= _places(reach) if "see" in reach.verbs else Q(pk__in=[])
+        return places & reached & ~personal
     own = personal & Q(target__in=_names_of(who))
     return (places & ~personal) | own
 
 
-def _places(granted: Granted) -> Q:
-    """What a grant lets one see; every role may see."""
+def _places(granted: Granted | Reach) -> Q:
+    """What a grant, or a token's reach, lets one see; every role may see."""
     service, environment = granted.service, granted.environment
     about_service = _acts(ABOUT_A_SERVICE) & _is(service)
     about_environment = _acts(ABOUT_AN_ENVIRONMENT) & _is(environment)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar, Literal, get_args
 
 from confhub.catalog.models import Environment, Layer, Scope, Service
-from confhub.core.actors import Actor, Granted, Role
+from confhub.core.actors import Actor, Granted, Reach, Role
 from confhub.core.errors import ConfHubError
 
 Verb = Literal["see", "edit", "publish", "approve", "reveal", "administer"]
@@ -95,7 +95,7 @@ def may(who: Actor, verb: Verb, target: object) -> bool:
         return False
     if verb == "see" and isinstance(target, str) and target in OPEN_LISTS:
         return True
-    return giving(who.grants, verb, target) is not None
+    return giving(who.grants, verb, target) is not None and _within(who, verb, target)
 
 
 def giving(grants: Iterable[Granted], verb: Verb, target: object) -> Granted | None:
@@ -109,19 +109,25 @@ def giving(grants: Iterable[Granted], verb: Verb, target: object) -> Granted | N
 
 def may_at(who: Actor, verb: Verb, service: str | None, environment: str | None) -> bool:
     """May `who` do it wherever `service` and `environment` (slugs; None: every one) meet?"""
-    return who.active and any(
+    if not who.active or not any(
         verb in ROLE_VERBS.get(granted.role, ()) and _covers(granted, service, environment)
         for granted in who.grants
+    ):
+        return False
+    return who.reach is None or any(
+        verb in reach.verbs and _covers(reach, service, environment) for reach in who.reach
     )
 
 
 def may_see_slug(who: Actor, *, service: str | None = None, environment: str | None = None) -> bool:
     """May `who` see the service, or the environment, of this slug somewhere?"""
-    return who.active and any(
-        "see" in ROLE_VERBS.get(granted.role, ())
-        and (service is None or granted.service in (None, service))
-        and (environment is None or granted.environment in (None, environment))
+    if not who.active or not any(
+        "see" in ROLE_VERBS.get(granted.role, ()) and _touches(granted, service, environment)
         for granted in who.grants
+    ):
+        return False
+    return who.reach is None or any(
+        "see" in reach.verbs and _touches(reach, service, environment) for reach in who.reach
     )
 
 
@@ -157,8 +163,15 @@ def reach_of(verb: Verb, target: object) -> str:
     return "everywhere"
 
 
-def _reaches(granted: Granted, verb: Verb, target: object) -> bool:
-    """Is the grant's place large enough for the target?"""
+def _within(who: Actor, verb: Verb, target: object) -> bool:
+    """Does the token that `who` came with reach the target with this verb?"""
+    return who.reach is None or any(
+        verb in reach.verbs and _reaches(reach, verb, target) for reach in who.reach
+    )
+
+
+def _reaches(granted: Granted | Reach, verb: Verb, target: object) -> bool:
+    """Is the place of the grant, or of the token, large enough for the target?"""
     match target:
         case Scope():
             return _covers(granted, target.service.slug, target.environment.slug)
@@ -177,12 +190,20 @@ def _reaches(granted: Granted, verb: Verb, target: object) -> bool:
         case Layer(kind=Layer.Kind.ENVIRONMENT):
             return _covers(granted, None, target.slug)
         case "people" if verb == "see":
-            return granted.role == "admin"  # who may give roles somewhere must find the people
+            # Who may give roles somewhere must find the people.
+            return isinstance(granted, Reach) or granted.role == "admin"
     return _covers(granted, None, None)
 
 
-def _covers(granted: Granted, service: str | None, environment: str | None) -> bool:
+def _covers(granted: Granted | Reach, service: str | None, environment: str | None) -> bool:
     return granted.service in (None, service) and granted.environment in (None, environment)
+
+
+def _touches(granted: Granted | Reach, service: str | None, environment: str | None) -> bool:
+    """Does the place have something of the service, or of the environment, in it?"""
+    return (service is None or granted.service in (None, service)) and (
+        environment is None or granted.environment in (None, environment)
+    )
 
 
 def _check_words(verb: Verb, target: object) -> None:

@@ -4,12 +4,16 @@ What is not there and what `who` may not see are answered in the same words.
 """
 
 import hashlib
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from confhub.access.models import Grant, Token
+from django.db.models import Manager, Q
+
+from confhub.access.models import Grant, Token, TokenReach
 from confhub.access.policies import NotFound, Verb, may, require, require_active, sees_everything
 from confhub.catalog.models import Environment, Scope, Service
-from confhub.core.actors import EVERYTHING, Actor, Granted
+from confhub.core import clock
+from confhub.core.actors import EVERYTHING, Actor, Granted, Reach
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -31,22 +35,40 @@ def token_digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def actor_of_token(token: str, request_id: str = "") -> Actor | None:
-    """The actor behind a bearer token, or None where there is no such token."""
-    held = (
-        Token.objects.filter(digest=token_digest(token))
-        .values_list("name", "user_id", "user__is_active", "user__is_superuser")
-        .first()
-    )
+def actor_of_token(
+    token: str, request_id: str = "", *, now: datetime | None = None
+) -> Actor | None:
+    """The actor behind a bearer token, or None where there is no such token, or none any more.
+
+    `now` is an aware UTC time; None: the clock's. What was rotated away works until its overlap ends.
+    """
+    held = token_row(token, now=now or clock.now())
     if held is None:
         return None
-    name, user_id, active, is_superuser = held
     return Actor(
-        name=f"token:{name}",
-        user_id=user_id,
-        active=active,
+        name=f"token:{held.name}",
+        user_id=held.user_id,
+        active=held.user.is_active,
         request_id=request_id,
-        grants=grants_of_user(user_id, is_superuser=is_superuser),
+        grants=grants_of_user(held.user_id, is_superuser=held.user.is_superuser),
+        reach=reach_of_rows(held.reaches) if held.limited else None,
+    )
+
+
+def token_row(token: str, *, now: datetime) -> Token | None:
+    """The living row of a token, with its person; None where it is unknown or has ended."""
+    digest = token_digest(token)
+    current = Q(digest=digest)
+    rotated = Q(previous_digest=digest, previous_until__gt=now)
+    rows = Token.objects.select_related("user").filter(current | rotated)
+    return rows.filter(Q(expires_at=None) | Q(expires_at__gt=now)).first()
+
+
+def reach_of_rows(rows: Manager[TokenReach]) -> tuple[Reach, ...]:
+    """What a limited token's rows, or a trust's, let it reach; () where none is left: nothing."""
+    found = rows.order_by("id").values_list("verbs", "service__slug", "environment__slug")
+    return tuple(
+        Reach(frozenset(verbs), service, environment) for verbs, service, environment in found
     )
 
 

@@ -17,6 +17,16 @@ class Granted:
 
 
 @dataclass(frozen=True)
+class Reach:
+    """Some verbs, everywhere or only for the service and environment that are named. What a token
+    may do is what its person may do, and within one of its reaches."""
+
+    verbs: frozenset[str]  # of access.policies.VERBS
+    service: str | None = None  # a slug; None: every service
+    environment: str | None = None
+
+
+@dataclass(frozen=True)
 class Actor:
     """Passed as `who=` from the edge to whatever checks rights or writes the audit."""
 
@@ -25,6 +35,7 @@ class Actor:
     active: bool
     request_id: str = ""
     grants: tuple[Granted, ...] = ()  # none: may do nothing
+    reach: tuple[Reach, ...] | None = None  # None: as far as the grants go; (): nowhere
 
 
 EVERYTHING = (Granted("admin"),)

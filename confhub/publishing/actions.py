@@ -9,7 +9,7 @@ from django.db import transaction
 
 from confhub.access.policies import NotFound
 from confhub.catalog.models import Scope
-from confhub.core import wake
+from confhub.core import rehearsal, wake
 from confhub.core.actors import Actor
 from confhub.core.errors import ConfHubError
 from confhub.core.listen import rings_by_itself
@@ -191,6 +191,11 @@ def publish_own(
         scope, entries, own=own, numbers=numbers, message=message, who=who, now=now,
         parent=head, restores=restores.number if restores else None, emergency=is_hindered,
         schema=candidate.schema.number if candidate.schema is not None else None,
+        image=consent.image,
+    )  # fmt: skip
+    rehearsal.note(
+        "release", str(release), service=scope.service.slug, environment=scope.environment.slug,
+        release=release.number, changes=changes,
     )  # fmt: skip
     keys = {change.key for change in diff(head.own_entries if head else {}, own)}
     _queue(release, settled=None if is_draft else keys, who=who, now=now)

@@ -3,7 +3,7 @@
 Called in order by confhub.publishing.actions with the scope's row locked and nothing written yet.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -19,11 +19,12 @@ from confhub.releases.models import Release
 
 @dataclass(frozen=True)
 class Consent:
-    """What whoever publishes has agreed to beyond the publish itself."""
+    """What whoever publishes has agreed to, and says, beyond the publish itself."""
 
     confirmed: Collection[str] = ()  # codes of guards that were shown and confirmed
     request_id: int | None = None  # the approved request that is published
     emergency: bool = False  # past freezes and approvals, and flagged for ever
+    image: Mapping[str, str] | None = None  # {"name", "digest"} that the release is made for
 
 
 @dataclass(frozen=True)

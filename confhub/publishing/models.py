@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from confhub.catalog.models import Layer, Scope
+from confhub.catalog.models import Environment, Layer, Scope, Service
 from confhub.core.fields import ExactJSONField
 from confhub.releases.models import Release
 
@@ -90,3 +90,50 @@ class RequestComment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.author} on {self.request}"
+
+
+class PublishHook(models.Model):
+    """An HTTP endpoint that is asked before a release is frozen, or told after it."""
+
+    class When(models.TextChoices):
+        BEFORE = "before"  # may refuse with a reason, or annotate
+        AFTER = "after"  # is told, and changes nothing
+
+    name = models.CharField(max_length=63, unique=True)
+    when = models.CharField(max_length=6, choices=When)
+    url = models.CharField(max_length=500)
+    secret = models.TextField(blank=True)  # sealed (releases.keyring.seal_text); signs what is sent
+    service = models.ForeignKey(Service, on_delete=models.CASCADE, null=True)  # None: every one
+    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, null=True)
+    order = models.PositiveIntegerField(default=0)  # the lowest is asked first
+    timeout_s = models.FloatField(default=3.0)
+    fail_open = models.BooleanField(default=False)  # without an answer: publish all the same
+    is_on = models.BooleanField(default=True)
+    made_by = models.CharField(max_length=150)
+    made_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class HookCall(models.Model):
+    """One question to a publish hook and what came of it. The newest hundred of each are kept."""
+
+    hook = models.ForeignKey(PublishHook, on_delete=models.CASCADE, related_name="calls")
+    scope = models.ForeignKey(Scope, on_delete=models.CASCADE)
+    release = models.PositiveIntegerField(null=True)  # the number that it had or would have had
+    outcome = models.CharField(max_length=10)  # agreed, refused, failed, told
+    said = models.TextField(blank=True)  # its reason or note, or why it did not answer
+    status = models.PositiveSmallIntegerField(null=True)
+    took_ms = models.PositiveIntegerField(default=0)
+    request_id = models.CharField(max_length=100, blank=True)
+    at = models.DateTimeField()
+    # Of one that is told after the release: when it is tried next, and how often it was.
+    next_try_at = models.DateTimeField(null=True)
+    tries = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        indexes = (models.Index(fields=["next_try_at"], name="hook_call_by_next_try"),)
+
+    def __str__(self) -> str:
+        return f"{self.hook} {self.outcome} for {self.scope}"

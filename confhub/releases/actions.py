@@ -172,7 +172,8 @@ def settle_draft(
 def freeze(
     scope: Scope, entries: Entries, *, own: Entries, numbers: Numbers, message: str, who: Actor,
     now: datetime, parent: Release | None, restores: int | None = None, schema: int | None = None,
-    emergency: bool = False,
+    emergency: bool = False, image: Mapping[str, str] | None = None,
+    annotations: Mapping[str, Any] | None = None,
 ) -> Release:  # fmt: skip
     """Make `entries` the scope's next release. The caller holds the scope's lock (`lock`).
 
@@ -197,6 +198,9 @@ def freeze(
         origins=_origins(own, parent, number),
         schema=schema,
         emergency=emergency,
+        image=image,
+        annotations=annotations or None,
+        request_id=who.request_id or None,
     )
     data: dict[str, Any] = {"release": release.number, "checksum": release.checksum}
     _audit_release(scope, data, restores=restores, emergency=emergency, who=who, now=now)

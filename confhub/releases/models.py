@@ -122,6 +122,9 @@ class Release(models.Model):
     origins = ExactJSONField(null=True)  # {KEY: number of the release that set its own entry so}
     schema = models.PositiveIntegerField(null=True)  # the schema's number it was checked against
     emergency = models.BooleanField(default=False)  # cut past a freeze or an approval; for ever so
+    image = models.JSONField(null=True)  # {"name": "shop", "digest": "sha256:…"} it was made for
+    annotations = models.JSONField(null=True)  # {name of a publish hook: {"note": "…", …}}
+    request_id = models.CharField(max_length=100, null=True)  # of the call that cut it
 
     class Meta:
         constraints = (

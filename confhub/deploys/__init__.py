@@ -1,0 +1,1 @@
+"""Deploy hooks: what CI and registries send becomes a change and a release."""

@@ -1,0 +1,1 @@
+"""Make, change and remove deploy hooks."""

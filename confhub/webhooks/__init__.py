@@ -1,0 +1,1 @@
+"""Webhooks: what happened is told to other people's addresses, signed and in order."""
