@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import editor, idle, large, outages, report, search
+from benchmarks import editor, gates, idle, large, outages, report, search
 from benchmarks.clocked import Figure
 from benchmarks.world import World, standing, warm_up
 
@@ -43,7 +43,7 @@ def main() -> int:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(text)
-    for part in (idle,) if asked.short else (idle, large, search, editor):
+    for part in (idle,) if asked.short else (idle, large, search, editor, gates):
         print(part.measured(asked.into), flush=True)
     return 0
 

@@ -6,12 +6,17 @@ of the host NAME and nothing else (CONFHUB_HOST_DUTY=true).
 """
 
 import sys
+from typing import Any
 
+import structlog
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, task_postrun, task_prerun
 from kombu.transport.redis import Channel
 
 from confhub.env import SWITCH_S, name_settings_module
+from watchers.wire.documents import REQUEST_ID
+
+log = structlog.get_logger("core")
 
 sys.setswitchinterval(SWITCH_S)
 name_settings_module()
@@ -32,11 +37,27 @@ def _keep_our_logging(**_: object) -> None:
     """Django's LOGGING stands; Celery installs its own where nobody listens here."""
 
 
+@task_prerun.connect
+def _bind_request_id(task: Any = None, **_: object) -> None:
+    """The lines of a task that was rung for by a request carry its id (core.wake)."""
+    held = task.request.get("request_id") or (task.request.headers or {}).get("request_id")
+    if isinstance(held, str) and REQUEST_ID.fullmatch(held):
+        structlog.contextvars.bind_contextvars(request_id=held)
+    log.debug("task.begun", task=task.name)
+
+
+@task_postrun.connect
+def _unbind_request_id(**_: object) -> None:
+    """The thread goes on to another task."""
+    structlog.contextvars.unbind_contextvars("request_id")
+
+
 # By name, because these modules import models, which are ready only when a worker starts.
 app.steps["worker"].update(
     {
         "confhub.fleet.steps:FollowStep",
         "confhub.fleet.steps:HostDutyStep",
         "confhub.publishing.steps:SweepStep",
+        "confhub.webhooks.steps:WebhooksStep",
     }
 )

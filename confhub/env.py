@@ -97,6 +97,27 @@ def database(url: str) -> dict[str, object]:
         raise ImproperlyConfigured(f"DATABASE_URL cannot be read: {error}") from error
 
 
+def mail(url: str) -> dict[str, object]:
+    """EMAIL_URL in Django's form; {} where none is given. Raises ImproperlyConfigured.
+
+    What cannot be read is not quoted, because a password stands in it.
+    """
+    if not url:
+        return {}
+    try:
+        held = dict(environ.Env.email_url_config(url))
+    except (ImproperlyConfigured, ValueError, KeyError, AttributeError):
+        raise ImproperlyConfigured(
+            "EMAIL_URL cannot be read: write smtp+tls://USER:PASSWORD@HOST:587, or smtp+ssl:// or "
+            "smtp:// in front; what is no letter or digit in the password as %40"
+        ) from None
+    if held["EMAIL_BACKEND"] == "django.core.mail.backends.smtp.EmailBackend":
+        held["EMAIL_BACKEND"] = "confhub.webhooks.smtp.BoundedBackend"  # Django's, with a deadline
+        usual = 465 if "EMAIL_USE_SSL" in held else 587 if "EMAIL_USE_TLS" in held else 25
+        held["EMAIL_PORT"] = held["EMAIL_PORT"] or usual
+    return held
+
+
 def with_ours(**ours: str) -> dict[str, str]:
     """The environment of a process that we start: this one's, with `ours` over it."""
     return {**os.environ, **ours}

@@ -28,6 +28,12 @@ CONFHUB_ADMIN_PASSWORD = env.text("CONFHUB_ADMIN_PASSWORD")
 CONFHUB_ADMIN_TOKEN = env.text("CONFHUB_ADMIN_TOKEN")
 # Names, or NAME:PORT, of hosts to which webhooks and hooks may go though their address is private
 CONFHUB_OUTGOING_ALLOW = env.words("CONFHUB_OUTGOING_ALLOW")
+# REST calls of one token, or of one person's sessions, that a web process takes in a minute; 0: all
+CONFHUB_CALLS_PER_MINUTE = env.number("CONFHUB_CALLS_PER_MINUTE", default=3000)
+# Where people reach the pages; links in webhooks and mails begin so
+CONFHUB_PUBLIC_URL = env.text("CONFHUB_PUBLIC_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
+# Deploy gates and watch streams that one web process lets wait at once
+CONFHUB_MAX_WAITING = env.number("CONFHUB_MAX_WAITING", default=2000)
 CONFHUB_FOLLOW = env.flag("CONFHUB_FOLLOW", default=False)  # this worker follows and sweeps
 CONFHUB_HOST_DUTY = env.flag("CONFHUB_HOST_DUTY", default=False)  # this one serves its host
 ETCD_ENDPOINTS = env.words("ETCD_ENDPOINTS", default="127.0.0.1:2379")
@@ -36,6 +42,17 @@ ETCD_CREDENTIALS = env.etcd_credentials()
 # Instances' ids begin with their host's name, so that etcd's roles keep hosts apart
 CONFHUB_INSTANCE_PREFIX = env.flag("CONFHUB_INSTANCE_PREFIX", default=False)
 REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
+
+# --- Mail: webhooks in the form of an e-mail -------------------------------------------------
+EMAIL_URL = env.text("EMAIL_URL")  # "": none is sent, and no webhook can be an e-mail
+_mail: dict[str, Any] = env.mail(EMAIL_URL)
+EMAIL_BACKEND = _mail.get("EMAIL_BACKEND", "django.core.mail.backends.dummy.EmailBackend")
+EMAIL_HOST, EMAIL_PORT = _mail.get("EMAIL_HOST", ""), _mail.get("EMAIL_PORT", 25)
+EMAIL_HOST_USER = _mail.get("EMAIL_HOST_USER") or ""
+EMAIL_HOST_PASSWORD = _mail.get("EMAIL_HOST_PASSWORD") or ""
+EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.get("EMAIL_USE_TLS", False), _mail.get("EMAIL_USE_SSL", False)
+EMAIL_FILE_PATH = _mail.get("EMAIL_FILE_PATH") or None
+CONFHUB_MAIL_FROM = DEFAULT_FROM_EMAIL = env.text("CONFHUB_MAIL_FROM", "confhub@localhost")
 
 # --- The application ------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -197,6 +214,7 @@ CELERY_BEAT_SCHEDULE = {
     "relay": {"task": "confhub.publishing.relay", "schedule": 2.0},
     "reconcile": {"task": "confhub.publishing.reconcile", "schedule": 20.0},
     "fan-out": {"task": "confhub.events.fan_out", "schedule": 2.0},
+    "tell-hooks": {"task": "confhub.publishing.tell_hooks", "schedule": 10.0},
     "forget": {"task": "confhub.fleet.forget_gone", "schedule": 300.0},
     "forget-events": {"task": "confhub.events.forget_old", "schedule": 3600.0},
 }

@@ -15,6 +15,7 @@ from confhub.core import clock
 from confhub.core.actors import Actor
 from confhub.events import queries as events
 from confhub.publishing import asked
+from confhub.webhooks import queries as webhooks
 
 THEMES = ("auto", "light", "dark")
 THEME_COOKIE = "theme"
@@ -26,7 +27,7 @@ Page = Callable[Concatenate[HttpRequest, Actor, Arguments], HttpResponse]
 
 def context(request: HttpRequest) -> dict[str, Any]:
     """For every template: {"theme": "dark", "now": "…Z", "request_id": "…", "sees_people": True,
-    "to_decide": 2}, the last only where a template asks for it."""
+    "to_decide": 2, "webhooks_off": […]}, the last two only where a template asks for them."""
     theme = request.COOKIES.get(THEME_COOKIE, "auto")
     who: Actor | None = getattr(request, "who", None)
     return {
@@ -35,6 +36,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
         "request_id": getattr(request, "request_id", ""),
         "sees_people": who is not None and may(who, "see", "people"),
         "to_decide": lambda: len(asked.waiting_for(who)) if who is not None else 0,
+        "webhooks_off": lambda: webhooks.switched_off_for(who) if who is not None else [],
     }
 
 

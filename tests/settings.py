@@ -11,6 +11,10 @@ os.environ.setdefault("REDIS_URL", "redis://127.0.0.1:1/0")
 from confhub.settings import *  # noqa: F403  # a settings module is a namespace
 from confhub.settings import DATABASES
 
+CONFHUB_CALLS_PER_MINUTE = (
+    0  # tests are quicker than anybody else; tests/api/test_limits.py sets it
+)
+
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # sign-ins in tests are many
 
 if "sqlite" in DATABASES["default"]["ENGINE"]:

@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from watchers import lean as lean  # before all others, which is why it is a module
 from watchers import options
 from watchers.agent_cli import agent
 from watchers.commands.run import run

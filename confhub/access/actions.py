@@ -18,6 +18,7 @@ from confhub.core.errors import ConfHubError
 from confhub.events import actions as events
 
 MAX_PASSWORD_CHARS = 200  # hashing a megabyte would keep a worker busy
+SHOW_ENDING_CHARS = 32  # of a shorter token its last four would give too much away
 
 
 @transaction.atomic
@@ -45,7 +46,10 @@ def set_token(name: str, *, token: str, user: User, now: datetime) -> Token:
         return held
     Token.objects.filter(name=name).delete()
     events.audit("token.set", who=SYSTEM, target=name, now=now)
-    return Token.objects.create(name=name, digest=digest, user=user, created_at=now)
+    ending = token[-4:] if len(token) >= SHOW_ENDING_CHARS else ""
+    return Token.objects.create(
+        name=name, digest=digest, user=user, created_at=now, made_by=SYSTEM.name, ending=ending
+    )
 
 
 class BadPerson(ConfHubError):

@@ -106,9 +106,7 @@ def _visible_to(who: Actor) -> Q:
     places = Q(pk__in=[])
     for granted in who.grants:
         places |= _places(granted)
-    if (
-        who.reach is not None
-    ):  # a token of some reach sees what it reaches, and nobody's own business
+    if who.reach is not None:  # such a token sees what it reaches, and nobody's own business
         reached = Q(pk__in=[])
         for reach in who.reach:
             reached |= _places(reach) if "see" in reach.verbs else Q(pk__in=[])

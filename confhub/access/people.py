@@ -76,7 +76,10 @@ def people_for(who: Actor) -> list[PersonView]:
 
 
 def person_for(who: Actor, name: str) -> PersonView:
-    """One person; oneself always. Raises NotFound, NotAllowed (switched off)."""
+    """One person; oneself always, though with a limited token only roles at places that it reaches.
+
+    Raises NotFound, NotAllowed (switched off).
+    """
     require_active(who, "see", name)
     person = get_user_model().objects.filter(username=name).first() if "\x00" not in name else None
     is_self = person is not None and person.pk == who.user_id
@@ -85,7 +88,7 @@ def person_for(who: Actor, name: str) -> PersonView:
             f"There is no person {name[:80]!r}, or you may not see them.",
             fields={"name": "No such person."},
         )
-    [view] = _views(who, [person], whole=is_self)
+    [view] = _views(who, [person], whole=is_self and who.reach is None)
     return view
 
 

@@ -71,6 +71,12 @@ def require(who: Actor, verb: Verb, target: object) -> None:
     require_active(who, verb, target)
     if target not in WORDS and not may(who, "see", target):
         raise NotFound(f"There is no {target}, or you may not see it.")
+    if who.reach is not None and giving(who.grants, verb, target) is not None:
+        raise NotAllowed(
+            f"{who.name} may not {verb} {target}: its person may, but this token reaches less. Use "
+            f"one that may {verb} {reach_of(verb, target)}.",
+            extra={"verb": verb},
+        )
     role = role_for(verb, target)
     raise NotAllowed(
         f"{who.name} may not {verb} {target}: that needs the role {role} {reach_of(verb, target)}. "
@@ -191,7 +197,9 @@ def _reaches(granted: Granted | Reach, verb: Verb, target: object) -> bool:
             return _covers(granted, None, target.slug)
         case "people" if verb == "see":
             # Who may give roles somewhere must find the people.
-            return isinstance(granted, Reach) or granted.role == "admin"
+            if isinstance(granted, Reach):
+                return "administer" in granted.verbs
+            return granted.role == "admin"
     return _covers(granted, None, None)
 
 

@@ -5,12 +5,20 @@ What is not there and what `who` may not see are answered in the same words.
 
 import hashlib
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from django.db.models import Manager, Q
 
 from confhub.access.models import Grant, Token, TokenReach
-from confhub.access.policies import NotFound, Verb, may, require, require_active, sees_everything
+from confhub.access.policies import (
+    NotFound,
+    NotSignedIn,
+    Verb,
+    may,
+    require,
+    require_active,
+    sees_everything,
+)
 from confhub.catalog.models import Environment, Scope, Service
 from confhub.core import clock
 from confhub.core.actors import EVERYTHING, Actor, Granted, Reach
@@ -43,8 +51,11 @@ def actor_of_token(
     `now` is an aware UTC time; None: the clock's. What was rotated away works until its overlap ends.
     """
     held = token_row(token, now=now or clock.now())
-    if held is None:
-        return None
+    return actor_of_row(held, request_id) if held is not None else None
+
+
+def actor_of_row(held: Token, request_id: str = "") -> Actor:
+    """The actor behind a token that `token_row` found."""
     return Actor(
         name=f"token:{held.name}",
         user_id=held.user_id,
@@ -62,6 +73,30 @@ def token_row(token: str, *, now: datetime) -> Token | None:
     rotated = Q(previous_digest=digest, previous_until__gt=now)
     rows = Token.objects.select_related("user").filter(current | rotated)
     return rows.filter(Q(expires_at=None) | Q(expires_at__gt=now)).first()
+
+
+class TokenEnded(NotSignedIn):
+    """The token expired, or was rotated and the overlap is over."""
+
+    code: ClassVar[str] = "token.ended"
+
+
+def refusal_of(token: str, *, now: datetime) -> NotSignedIn:
+    """Why a token opens nothing. How it ended helps nobody to guess one, because only who holds the
+    whole of it is told."""
+    digest = token_digest(token) if token.isascii() else ""
+    held = Token.objects.filter(Q(digest=digest) | Q(previous_digest=digest)).first()
+    if held is None:
+        return NotSignedIn("This token is not known. Check it, or ask an administrator for one.")
+    if held.expires_at is not None and held.expires_at <= now:
+        return TokenEnded(
+            f"The token {held.name} expired at {clock.stamp(held.expires_at)}. Its person, or an "
+            "administrator, can rotate it with a later end."
+        )
+    return TokenEnded(
+        f"The token {held.name} was rotated, and this secret of it ended at "
+        f"{clock.stamp(held.previous_until or now)}. Use the new one."
+    )
 
 
 def reach_of_rows(rows: Manager[TokenReach]) -> tuple[Reach, ...]:

@@ -12,8 +12,11 @@ from django.http import HttpRequest, HttpResponseForbidden
 from django.middleware.csrf import CsrfViewMiddleware
 from ninja.security import APIKeyCookie, HttpBearer
 
+from confhub.access import last_use
 from confhub.access import queries as access
 from confhub.access.policies import NotSignedIn, require_active
+from confhub.api import limits
+from confhub.core import clock
 from confhub.core.actors import Actor
 from confhub.core.errors import ConfHubError
 
@@ -29,20 +32,32 @@ class Bearer(HttpBearer):
     """`Authorization: Bearer TOKEN`."""
 
     def __call__(self, request: HttpRequest) -> Actor | None:
-        sent = request.headers.get("Authorization")
-        if sent is None:
+        if request.headers.get("Authorization") is None:
             return None
-        scheme, _, token = sent.partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
+        token = bearer_of(request)
+        if token is None:
             raise NotSignedIn("The Authorization header is not 'Bearer' and a token.")
-        return self.authenticate(request, token.strip())
+        return self.authenticate(request, token)
 
     def authenticate(self, request: HttpRequest, token: str) -> Actor:
-        actor = access.actor_of_token(token, _request_id(request)) if token.isascii() else None
-        if actor is None:
-            raise NotSignedIn("This token is not known. Check it, or ask an administrator for one.")
+        # Before the token is looked for, so that a program gone wild costs the database nothing.
+        limits.require(limits.of_token(access.token_digest(token)))
+        now = clock.now()
+        held = access.token_row(token, now=now) if token.isascii() else None
+        if held is None:
+            limits.by_address(request)
+            raise access.refusal_of(token, now=now)
+        actor = access.actor_of_row(held, _request_id(request))
         require_active(actor, "call", "anything")
+        address = str(request.META.get("REMOTE_ADDR") or "")  # behind a proxy uvicorn puts it right
+        last_use.touch(held.pk, held.last_used_at, address=address, now=now)
         return actor
+
+
+def bearer_of(request: HttpRequest) -> str | None:
+    """The token that the request came with; None where it came with none."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
 
 
 class Session(APIKeyCookie):
@@ -60,6 +75,7 @@ class Session(APIKeyCookie):
                 "A change by a signed-in browser needs the X-CSRFToken header. Load the page "
                 "again, or use a bearer token."
             )
+        limits.require(limits.of_person(request.user.pk))
         return self.authenticate(request, None)
 
     def authenticate(self, request: HttpRequest, _: str | None) -> Actor:

@@ -1,5 +1,6 @@
 """What may come in: strict JSON of bounded size, and the texts and headers in it."""
 
+import hashlib
 import json
 import re
 from collections import Counter
@@ -32,6 +33,13 @@ class PreconditionMissing(ConfHubError):
 
     code: ClassVar[str] = "if_match.missing"
     status: ClassVar[int] = 428
+
+
+class Overtaken(ConfHubError):
+    """The thing is another than `If-Match` names: somebody changed it meanwhile."""
+
+    code: ClassVar[str] = "if_match.failed"
+    status: ClassVar[int] = 412
 
 
 class BadCursor(ConfHubError):
@@ -136,6 +144,24 @@ def seen_version(header: str | None, *, of: str) -> int | None:
             fields={"If-Match": "Not an ETag of this draft."},
         )
     return int(digits)
+
+
+def tag_of(shown: BaseModel) -> str:
+    """An ETag of what is shown: the same content has the same one."""
+    return hashlib.sha256(shown.model_dump_json().encode()).hexdigest()[:32]
+
+
+def require_match(header: str | None, tag: str, *, of: str) -> None:
+    """Return where `If-Match` names `tag`, or is not there. Raises Overtaken."""
+    if header is None or header.strip() == "*":
+        return
+    # Strongly compared (RFC 9110 section 13.1.1): a weak tag matches nothing.
+    if not any(found[2] == tag for found in _TAG.finditer(header) if not found[1]):
+        raise Overtaken(
+            f"{of} was changed after you looked, so nothing was saved. Read it again, and send "
+            "If-Match with its new ETag.",
+            fields={"If-Match": "Not its ETag any more."},
+        )
 
 
 def matches(header: str | None, tag: str) -> bool:

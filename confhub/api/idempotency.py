@@ -20,8 +20,20 @@ from confhub.api.bodies import BadHeader
 from confhub.api.models import Answer
 from confhub.core.actors import Actor
 from confhub.core.errors import ConfHubError
+from confhub.core.rehearsal import is_rehearsal
 
 KEPT = timedelta(hours=24)
+MAY_REPEAT = {
+    "parameters": [
+        {
+            "in": "header",
+            "name": "Idempotency-Key",
+            "required": False,
+            "schema": {"type": "string", "maxLength": 200},
+            "description": "Sent again within a day, the call does nothing and answers the same.",
+        }
+    ]
+}
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 
 
@@ -30,6 +42,20 @@ class KeyUsedOtherwise(ConfHubError):
 
     code: ClassVar[str] = "idempotency.mismatch"
     status: ClassVar[int] = 422
+
+
+class NotRepeatable(ConfHubError):
+    """The call takes no Idempotency-Key: its answer holds a secret, which is kept nowhere."""
+
+    code: ClassVar[str] = "idempotency.impossible"
+    status: ClassVar[int] = 422
+
+
+def refuse_key(request: HttpRequest) -> None:
+    """Raise NotRepeatable where a key came with a call whose answer is shown once."""
+    if "Idempotency-Key" in request.headers:
+        sentence = "Leave it out: this answer holds a secret that is shown once and kept nowhere."
+        raise NotRepeatable(f"Idempotency-Key: {sentence}", fields={"Idempotency-Key": sentence})
 
 
 def once(
@@ -47,6 +73,8 @@ def once(
     if not _KEY.fullmatch(key):
         sentence = "Send 1 to 200 printable ASCII characters without spaces, such as a UUID."
         raise BadHeader(f"Idempotency-Key: {sentence}", fields={"Idempotency-Key": sentence})
+    if is_rehearsal():  # nothing of it would stay
+        return act()
     with transaction.atomic():
         Answer.objects.filter(at__lt=now - KEPT).delete()
         fingerprint = _fingerprint(request)

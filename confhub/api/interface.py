@@ -6,28 +6,41 @@ from typing import Any
 from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 
-from confhub.api import problems
+from confhub.api import problems, rehearsals
 from confhub.api.auth import Bearer, Session
 from confhub.api.bodies import StrictJSON
+from confhub.api.document import complete
 from confhub.api.routes import (
     audit,
     compare,
     config,
+    deciding,
+    deploy_hooks,
     drafts,
     edits,
     environments,
+    everywhere,
     freezes,
+    incoming,
+    instance,
     instances,
     layers,
     people,
+    promotions,
+    publish_hooks,
     releases,
     requests,
+    schema_keys,
     schemas,
     search,
     secrets,
     services,
     texts,
+    tokens,
     transfer,
+    trusts,
+    watch,
+    webhooks,
 )
 
 ABOUT = """\
@@ -36,33 +49,9 @@ browser's session and `X-CSRFToken`. Every error is a problem document (RFC 9457
 `code` and a `request_id`.
 """
 
-PROBLEM_SCHEMA: dict[str, Any] = {
-    "title": "Problem",
-    "description": "A problem document (RFC 9457). Some codes add facts of their own.",
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "code", "request_id"],
-    "properties": {
-        "type": {"type": "string", "format": "uri-reference"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "What happened to what, and the way out."},
-        "code": {"type": "string", "description": "Permanent; for programs."},
-        "request_id": {"type": "string", "description": "The same as in the log."},
-        "fields": {
-            "type": "object",
-            "additionalProperties": {"type": "string"},
-            "description": "A sentence for each input that was refused.",
-        },
-    },
-}
-_PROBLEM = {
-    "description": "Refused; nothing was changed.",
-    "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-}
-
 
 class ConfHubAPI(NinjaAPI):
-    """ninja's, whose document also says what an error looks like."""
+    """ninja's, whose document is completed by confhub.api.document."""
 
     def get_openapi_operation_id(self, operation: Any) -> str:
         """The function's name: `publish`, `get_draft`; what generated clients call the method."""
@@ -74,10 +63,7 @@ class ConfHubAPI(NinjaAPI):
     @cached_property
     def _document(self) -> OpenAPISchema:
         document = super().get_openapi_schema(path_prefix="/api/v1/")
-        document["components"]["schemas"]["Problem"] = PROBLEM_SCHEMA
-        for methods in document["paths"].values():
-            for operation in methods.values():
-                operation["responses"]["default"] = _PROBLEM
+        complete(document)
         return document
 
 
@@ -94,6 +80,7 @@ def made() -> ConfHubAPI:
         parser=StrictJSON(),
     )
     problems.install(api)
+    api.add_decorator(rehearsals.rehearsable, mode="view")
     for module in (
         services,
         environments,
@@ -113,6 +100,18 @@ def made() -> ConfHubAPI:
         compare,
         search,
         edits,
+        deciding,
+        everywhere,
+        promotions,
+        instance,
+        schema_keys,
+        watch,
+        trusts,
+        tokens,
+        deploy_hooks,
+        incoming,
+        publish_hooks,
+        webhooks,
     ):
         api.add_router("", module.router)
     return api

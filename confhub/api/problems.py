@@ -22,6 +22,7 @@ from ninja.responses import NinjaJSONEncoder
 
 from confhub.access.people import whom_to_ask
 from confhub.access.policies import NotAllowed, NotSignedIn
+from confhub.api import limits
 from confhub.api.bodies import BadJson, max_body_bytes
 from confhub.core.errors import ConfHubError
 
@@ -81,6 +82,20 @@ class DatabaseAway(ConfHubError):
     status: ClassVar[int] = 503
 
 
+class TooManyWait(ConfHubError):
+    """As many requests as one web process lets wait are waiting already. Ask again in a moment."""
+
+    code: ClassVar[str] = "waiting.full"
+    status: ClassVar[int] = 503
+
+
+class ServerLeaves(ConfHubError):
+    """This web process stops, so what waited there was ended. Ask again; another one answers."""
+
+    code: ClassVar[str] = "server.leaves"
+    status: ClassVar[int] = 503
+
+
 class Broken(ConfHubError):
     """A fault of ConfHub's own. The log has it under the request id."""
 
@@ -118,8 +133,8 @@ def answer(request: HttpRequest, error: ConfHubError) -> HttpResponse:
     )
     if error.status == HTTPStatus.UNAUTHORIZED:
         response["WWW-Authenticate"] = 'Bearer realm="confhub"'
-    if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        response["Retry-After"] = "1"
+    if error.status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
+        response["Retry-After"] = str(error.extra.get("retry_after_s", 1))
     response["Cache-Control"] = "no-store"
     # Django would write a second line of its own for each 4xx and 5xx.
     response._has_been_logged = True  # type: ignore[attr-defined]  # read by django.utils.log
@@ -155,6 +170,10 @@ def _not_valid(request: HttpRequest, error: Any) -> HttpResponse:
 def _from_ninja(request: HttpRequest, error: Any) -> HttpResponse:
     """What ninja raises itself: nobody signed in, or a body that is no JSON."""
     if isinstance(error, AuthenticationError):
+        try:
+            limits.by_address(request)
+        except limits.RateLimited as too_many:
+            return _refused(request, too_many)
         return _refused(
             request,
             NotSignedIn("Sign in, or send 'Authorization: Bearer' with a token of ConfHub's."),

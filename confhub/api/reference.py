@@ -77,15 +77,22 @@ def _call(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
             for each in operation["parameters"]
         ],
         "body": [_kind(each["schema"]) for each in content.values()],
-        "answers": [
-            {
-                "status": status,
-                "about": _words(answer),
-                "kinds": [_kind(each["schema"]) for each in answer.get("content", {}).values()],
-            }
-            for status, answer in operation["responses"].items()
-        ],
+        "answers": [_answer(status, answer) for status, answer in operation["responses"].items()],
     }
+
+
+def _answer(status: int, answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer; of a refusal its codes, each with a link to what it says."""
+    name = answer.get("$ref", "").rsplit("/", 1)[-1]
+    if name:
+        answer = api.get_openapi_schema()["components"]["responses"][name]
+    content = answer.get("content", {})
+    if problems.MEDIA_TYPE in content:
+        codes = content[problems.MEDIA_TYPE]["schema"]["allOf"][1]["properties"]["code"]["enum"]
+        kinds = [{"text": code, "link": "", "problem": code} for code in codes]
+        return {"status": status, "about": "", "kinds": kinds}
+    kinds = [_kind(each["schema"]) for each in content.values()]
+    return {"status": status, "about": _words(answer), "kinds": kinds}
 
 
 def _fields(shape: dict[str, Any]) -> list[dict[str, Any]]:

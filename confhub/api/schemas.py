@@ -10,6 +10,7 @@ from confhub.api.consents import Emergency, RequestNumber
 Item = TypeVar("Item")
 
 Key = Annotated[str, Field(examples=["MAX_CONNECTIONS"])]
+NamedKey = Annotated[Text, Field(examples=["MAX_CONNECTIONS"])]  # one that is looked for
 JsonValue = Annotated[Any, Field(description="Any JSON value, null as well; 256 KiB at most.")]
 Moment = Annotated[str, Field(examples=["2026-11-23T20:05:32.479Z"])]
 ReleaseNumber = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -94,7 +95,7 @@ class EnvironmentOut(BaseModel):
 class DraftChangeIn(Body):
     set: dict[Key, JsonValue] = Field(default_factory=dict, description="Keys and their values.")
     unset: list[Key] = Field(default_factory=list, description="Keys that the release shall lose.")
-    revert: list[Key] = Field(
+    revert: list[NamedKey] = Field(
         default_factory=list, description="Keys that shall be as in the newest release again."
     )
 
@@ -150,6 +151,32 @@ class RevealOut(BaseModel):
 # --- releases --------------------------------------------------------------------------------
 
 
+class ImageIn(Body):
+    """The image that a release is made for."""
+
+    name: Text = Field(examples=["ghcr.io/acme/shop"])
+    digest: Text = Field(description="Of its manifest: sha256: and 64 hexadecimal digits.")
+
+
+class ImageOut(BaseModel):
+    name: str
+    digest: str
+
+
+class OffersOut(BaseModel):
+    """The other half of a step back; one of the two."""
+
+    image: ImageOut | None = Field(
+        None, description="The image that this configuration was made for, unlike the current one."
+    )
+    release: int | None = Field(
+        None, description="The release that last ran with this image, with another configuration."
+    )
+    rollback: str | None = Field(
+        None, description="The call that goes back to it: POST …/releases/{n}/rollback."
+    )
+
+
 class ReleaseIn(Body):
     message: Text = Field(description="Why, for the history.")
     set: dict[Key, JsonValue] | None = Field(
@@ -163,6 +190,9 @@ class ReleaseIn(Body):
     confirm: Confirmed = Field(default_factory=list)
     request: RequestNumber = None
     emergency: Emergency = False
+    image: ImageIn | None = Field(
+        None, description="The image it is made for. Left out: the one of the release before."
+    )
 
 
 class RollbackIn(Body):
@@ -195,6 +225,14 @@ class ReleaseOut(BaseModel):
     restores: int | None = Field(description="The release whose content a rollback took.")
     keys: int = Field(description="How many it has.")
     emergency: bool = Field(description="It went past a freeze or a missing approval.")
+    annotations: dict[str, Any] = Field(description="What publish hooks noted, by their names.")
+    image: ImageOut | None = Field(
+        None, description="The image it was made for, where one was named."
+    )
+    offers: OffersOut | None = Field(
+        None,
+        description="Of one release, or of a publish; null in lists, and where there is nothing.",
+    )
     publication: PublicationOut
 
 

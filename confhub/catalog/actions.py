@@ -4,11 +4,12 @@ import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from django.db import IntegrityError, models, transaction
 
 from confhub.catalog.models import Environment, Layer, Scope, Service
+from confhub.core import rehearsal
 from confhub.core.actors import Actor
 from confhub.core.errors import ConfHubError
 from confhub.events import actions as events
@@ -57,6 +58,7 @@ def create_service(
     Layer.objects.get_or_create(kind=Layer.Kind.SERVICE, slug=slug, defaults={"service": service})
     _meet_everywhere()
     transaction.on_commit(_meet_everywhere)
+    rehearsal.note_fields("service", slug, None, _facts(service))
     _tell("service", slug, "made", who=who, now=now)
     return service
 
@@ -68,13 +70,24 @@ def change_service(
 ) -> Service:  # fmt: skip
     """Give `service` another name or description; None leaves it. Raises BadSlug."""
     _check_text(name=name or "", description=description or "")
+    before = _facts(service)
     if name is not None:
         service.name = name or service.slug
     if description is not None:
         service.description = description
     service.save(update_fields=["name", "description"])
+    rehearsal.note_fields("service", service.slug, before, _facts(service))
     _tell("service", service.slug, "changed", who=who, now=now)
     return service
+
+
+def lock(thing: Service | Environment) -> bool:
+    """Lock its row until the transaction ends, and have it as it is now; False where it is gone."""
+    fresh = type(thing)._default_manager.select_for_update().filter(pk=thing.pk).first()
+    if fresh is None:
+        return False
+    thing.refresh_from_db()
+    return True
 
 
 @transaction.atomic
@@ -108,6 +121,7 @@ def create_environment(
     )
     _meet_everywhere()
     transaction.on_commit(_meet_everywhere)
+    rehearsal.note_fields("environment", slug, None, _facts(environment))
     _tell("environment", slug, "made", who=who, now=now)
     return environment
 
@@ -119,6 +133,7 @@ def change_environment(
 ) -> Environment:  # fmt: skip
     """Change what is given; None leaves it. Raises BadSlug."""
     _check_text(name=name or "")
+    before = _facts(environment)
     if name is not None:
         environment.name = name or environment.slug
     if protected is not None:
@@ -130,6 +145,7 @@ def change_environment(
         _check_approvals(approvals)
         environment.approvals = approvals
     environment.save(update_fields=["name", "protected", "order", "approvals"])
+    rehearsal.note_fields("environment", environment.slug, before, _facts(environment))
     _tell("environment", environment.slug, "changed", who=who, now=now)
     return environment
 
@@ -160,6 +176,7 @@ def _delete(
             thing.delete()
     except models.ProtectedError as error:
         raise StillInUse(f"{slug} is still in use and stays.") from error
+    rehearsal.note_fields(what, slug, _facts(thing), None)
     _tell(what, slug, "removed", who=who, now=now)
 
 
@@ -195,6 +212,19 @@ def _meet_everywhere() -> None:
         ],
         ignore_conflicts=True,
     )
+
+
+def _facts(thing: Service | Environment) -> dict[str, Any]:
+    """What people set of it, for a rehearsal to compare."""
+    if isinstance(thing, Service):
+        return {"slug": thing.slug, "name": thing.name, "description": thing.description}
+    return {
+        "slug": thing.slug,
+        "name": thing.name,
+        "protected": thing.protected,
+        "order": thing.order,
+        "approvals": thing.approvals,
+    }
 
 
 def _check_slug(slug: str, what: str) -> None:

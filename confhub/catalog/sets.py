@@ -8,6 +8,7 @@ from django.db import IntegrityError, models, transaction
 
 from confhub.catalog.actions import BadSlug, SlugTaken, StillInUse
 from confhub.catalog.models import Include, Layer, Scope, Service
+from confhub.core import rehearsal
 from confhub.core.actors import Actor
 from confhub.core.errors import ConfHubError
 from confhub.events import actions as events
@@ -44,6 +45,7 @@ def create_set(*, slug: str, description: str = "", who: Actor, now: datetime) -
             f"There is already a set {slug!r}. Choose another name for it.",
             fields={"slug": "This name is taken."},
         ) from error
+    rehearsal.note_fields("set", slug, None, {"slug": slug, "description": description})
     events.audit("set.made", who=who, target=f"set {slug}", now=now)
     return layer
 
@@ -63,6 +65,8 @@ def delete_set(layer: Layer, *, who: Actor, now: datetime) -> None:
             layer.delete()
     except models.ProtectedError as error:
         raise StillInUse(f"The set {slug} is still in use and stays.") from error
+    before = {"slug": slug, "description": layer.description}
+    rehearsal.note_fields("set", slug, before, None)
     events.audit("set.removed", who=who, target=f"set {slug}", now=now)
 
 
@@ -84,6 +88,8 @@ def set_includes(service: Service, slugs: Sequence[str], *, who: Actor, now: dat
             sentence = f"There is no set {slug[:80]!r}. Make it first."
             raise NoSuchSet(sentence, fields={"includes": sentence})
     Service.objects.select_for_update().get(pk=service.pk)
+    before = {"includes": includes_of(service)} if rehearsal.is_rehearsal() else {}
+    rehearsal.note_fields("service", service.slug, before, {"includes": list(slugs)})
     Include.objects.filter(service=service).delete()
     Include.objects.bulk_create(
         [Include(service=service, layer=found[slug], order=at) for at, slug in enumerate(slugs)]
@@ -104,6 +110,9 @@ def includes_of(service: Service) -> list[str]:
 @transaction.atomic
 def hold_back(scope: Scope, holds: bool, *, who: Actor, now: datetime) -> None:
     """Let a layer's publish to "all" leave the scope out, or take it in again."""
+    rehearsal.note_fields(
+        "scope", str(scope), {"holds_back": scope.holds_back}, {"holds_back": holds}
+    )
     Scope.objects.filter(pk=scope.pk).update(holds_back=holds)
     scope.holds_back = holds
     word = "scope.holds_back" if holds else "scope.follows"

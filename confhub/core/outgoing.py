@@ -11,12 +11,12 @@ https://cheatsheetseries.owasp.org/cheatsheets/Server_Side_Request_Forgery_Preve
 
 import ipaddress
 import json
+import queue
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotInTime
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -28,9 +28,17 @@ from django.conf import settings
 MAX_URL_CHARS = 500
 MAX_ANSWER_BYTES = 64 * 1024
 TIMEOUT_S = 10.0
+MAX_ADDRESSES = 4  # of one name that are tried, one after the other
 AGENT = "ConfHub"
+WRITTEN_AT_ONCE = 16 * 1024  # bytes; the time that is left is looked at between two of these
+# What is public in IPv6 is said here and not by Python, whose 3.11 calls ::127.0.0.1, fec0::/10 and
+# 64:ff9b:1::/48 global: one block is handed out to hosts (RFC 4291), the rest of it is special.
+_UNICAST = ipaddress.ip_network("2000::/3")
+_SPECIAL = tuple(ipaddress.ip_network(each) for each in ("2001::/23", "2001:db8::/32", "3fff::/20"))
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_resolver = ThreadPoolExecutor(max_workers=8, thread_name_prefix="resolver")
+_6TO4_RELAYS = ipaddress.ip_network("192.88.99.0/24")
+# A look-up cannot be cut short, so that many that hang are the limit, and none keeps a process alive.
+_looking_up = threading.BoundedSemaphore(32)
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -115,10 +123,18 @@ def send(
             return Answer(response.status, answered, kept, whole)
     except httpcore.TimeoutException:
         raise NotSent(f"It did not answer within {timeout_s:g} s.") from None
-    except ssl.SSLError as error:
-        raise NotSent(f"TLS failed: {error.reason or error}.") from None
     except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
-        raise NotSent(f"The connection failed: {str(error) or type(error).__name__}.") from None
+        raise NotSent(_why(error)) from None
+
+
+def _why(error: Exception) -> str:
+    """The sentence for a connection that did not come about, or broke."""
+    cause = error if isinstance(error, ssl.SSLError) else error.__context__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"TLS failed: the certificate was not accepted ({cause.verify_message})."
+    if isinstance(cause, ssl.SSLError):
+        return f"TLS failed: {cause.reason or cause}."
+    return f"The connection failed: {str(error) or type(error).__name__}."
 
 
 def _read(chunks: Iterable[bytes], max_bytes: int) -> tuple[bytes, bool]:
@@ -147,11 +163,20 @@ class _Pinned(httpcore.NetworkBackend):
         self, host: str, port: int, timeout: float | None = None, local_address: str | None = None,
         socket_options: Any = None,
     ) -> httpcore.NetworkStream:  # fmt: skip
-        addresses = allowed_addresses(host, port, timeout_s=_left(self._deadline))
-        stream = self._inner.connect_tcp(
-            addresses[0], port, timeout=_left(self._deadline), socket_options=socket_options
-        )
-        return _Timed(stream, self._deadline)
+        addresses = allowed_addresses(host, port, timeout_s=_left(self._deadline))[:MAX_ADDRESSES]
+        for at, address in enumerate(addresses, start=1):
+            try:
+                stream = self._inner.connect_tcp(
+                    address, port, socket_options=socket_options,
+                    # A part of the time for each, so that one that drops packets leaves some.
+                    timeout=_left(self._deadline) / (len(addresses) - at + 1),
+                )  # fmt: skip
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if at == len(addresses):
+                    raise
+            else:
+                return _Timed(stream, self._deadline)
+        raise NotSent(f"The name {host} has no address.")
 
     def connect_unix_socket(self, path: str, *_: Any, **__: Any) -> httpcore.NetworkStream:
         raise NotSent("A socket of this machine is not an address to send to.", refused=True)
@@ -167,7 +192,9 @@ class _Timed(httpcore.NetworkStream):
         return self._inner.read(max_bytes, timeout=_left(self._deadline))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, timeout=_left(self._deadline))
+        for at in range(0, len(buffer), WRITTEN_AT_ONCE):
+            piece = buffer[at : at + WRITTEN_AT_ONCE]
+            self._inner.write(piece, timeout=_left(self._deadline))
 
     def close(self) -> None:
         self._inner.close()
@@ -192,14 +219,9 @@ def _left(deadline: float) -> float:
 
 def allowed_addresses(host: str, port: int, *, timeout_s: float) -> list[str]:
     """What `host` means now, as far as it may be asked. Raises NotSent."""
-    try:
-        looked = _resolver.submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-        found = [str(each[4][0]) for each in looked.result(timeout_s)]
-    except NotInTime:
-        raise NotSent(f"The name {host} was not resolved in time.") from None
-    except (OSError, UnicodeError):
-        raise NotSent(f"There is no host {host}.") from None
-    if {host, f"{host}:{port}"} & set(settings.CONFHUB_OUTGOING_ALLOW):
+    found = _looked_up(host, port, timeout_s)
+    allowed = {each.lower() for each in settings.CONFHUB_OUTGOING_ALLOW}
+    if {host.lower(), f"{host.lower()}:{port}"} & allowed:
         return found
     public = [each for each in found if is_public(ipaddress.ip_address(each.partition("%")[0]))]
     if not public:
@@ -211,13 +233,43 @@ def allowed_addresses(host: str, port: int, *, timeout_s: float) -> list[str]:
     return public
 
 
+def _looked_up(host: str, port: int, timeout_s: float) -> list[str]:
+    """Every address of `host`, in the resolver's order. Raises NotSent."""
+    deadline = time.monotonic() + timeout_s
+    late = NotSent(f"The name {host} was not resolved in time.")
+    if not _looking_up.acquire(timeout=timeout_s):
+        raise late
+    answer: queue.SimpleQueue[list[str] | Exception] = queue.SimpleQueue()
+    threading.Thread(
+        target=_look_up, args=(host, port, answer), name="resolver", daemon=True
+    ).start()
+    try:
+        found = answer.get(timeout=max(0.0, deadline - time.monotonic()))
+    except queue.Empty:
+        raise late from None
+    if isinstance(found, Exception):
+        raise NotSent(f"There is no host {host}.") from None
+    return found
+
+
+def _look_up(host: str, port: int, answer: "queue.SimpleQueue[list[str] | Exception]") -> None:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        answer.put([str(each[4][0]) for each in found])
+    except (OSError, UnicodeError, ValueError) as error:
+        answer.put(error)
+    finally:
+        _looking_up.release()
+
+
 def is_public(address: IPAddress) -> bool:
     """False for loopback, private, link-local, shared, reserved and multicast addresses, also where
     one of IPv4 hides in one of IPv6."""
-    if isinstance(address, ipaddress.IPv6Address):
-        hidden = address.ipv4_mapped or address.sixtofour or (address.teredo or [None])[0]
-        if address in _NAT64:
-            hidden = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if hidden is not None:
-            return is_public(hidden)
-    return address.is_global and not address.is_multicast
+    if isinstance(address, ipaddress.IPv4Address):
+        return address.is_global and not address.is_multicast and address not in _6TO4_RELAYS
+    hidden = address.ipv4_mapped or address.sixtofour
+    if address in _NAT64:
+        hidden = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    if hidden is not None:
+        return is_public(hidden)
+    return address in _UNICAST and not any(address in each for each in _SPECIAL)

@@ -1,14 +1,21 @@
-"""A request's id, from the caller or made here, in every log line and in the answer."""
+"""A request's id, from the caller or made here, in every log line and in the answer.
 
-import re
+It goes on from there: into the audit and the release (`Actor.request_id`), the rings for workers
+(core.wake), the document in etcd and the receipts of instances (watchers.wire).
+"""
+
 import uuid
 from collections.abc import Callable
 
 import structlog
 from django.http import HttpRequest, HttpResponse
 
-# What a caller may send is bounded, because it is written into logs and headers.
-_ACCEPTED = re.compile(r"[A-Za-z0-9._:-]{1,100}")
+from watchers.wire.documents import REQUEST_ID
+
+
+def request_id_of(sent: str) -> str:
+    """What the caller sent as its id where that may be kept, else one made here."""
+    return sent if REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
 
 
 class RequestIdMiddleware:
@@ -18,10 +25,15 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        sent = request.headers.get("X-Request-Id", "")
-        request_id = sent if _ACCEPTED.fullmatch(sent) else uuid.uuid4().hex
+        request_id = request_id_of(request.headers.get("X-Request-Id", ""))
         request.request_id = request_id  # type: ignore[attr-defined]  # HttpRequest is open for this
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             response = self.get_response(request)
         response["X-Request-Id"] = request_id
         return response
+
+
+def current() -> str:
+    """The id of the request, or of the ring, that this thread works for; "" where there is none."""
+    found = structlog.contextvars.get_contextvars().get("request_id", "")
+    return found if isinstance(found, str) else ""

@@ -39,7 +39,9 @@ class DeployHook(models.Model):
 
 
 class Delivery(models.Model):
-    """One payload that came, and what was made of it. The newest hundred of a hook are kept."""
+    """One payload that came, and what was made of it. The newest hundred of a hook are shown and
+    kept whole; of older ones only what tells a repetition stays, until the secret is changed.
+    """
 
     class Outcome(models.TextChoices):
         RECEIVED = "received"  # verified, not carried out yet
@@ -48,13 +50,16 @@ class Delivery(models.Model):
         SKIPPED = "skipped"  # not an event, or not a branch, that the hook takes
         REFUSED = "refused"
         FAILED = "failed"
+        REHEARSED = "rehearsed"  # a dry run; its signature is used up
 
     hook = models.ForeignKey(DeployHook, on_delete=models.CASCADE, related_name="deliveries")
     sender_id = models.CharField(
         max_length=200
     )  # the sender's own id of it, or a digest of what was signed
     event = models.CharField(max_length=60, blank=True)
-    payload = ExactJSONField(null=True)  # as it came; None where it was too large to keep
+    payload = ExactJSONField(null=True)  # sealed text; None where it was too large to keep
+    digest = models.CharField(max_length=64, default="")  # SHA-256 of the body
+    problem = models.JSONField(null=True)  # of a refusal: {"code", "fields"} as it was answered
     outcome = models.CharField(max_length=10, choices=Outcome)
     detail = models.TextField(blank=True)  # a sentence
     release = models.PositiveIntegerField(null=True)
@@ -70,6 +75,7 @@ class Delivery(models.Model):
                 fields=["hook", "sender_id"], name="delivery_is_taken_once_per_hook"
             ),
         )
+        indexes = (models.Index(fields=["hook", "digest"], name="delivery_by_digest"),)
 
     def __str__(self) -> str:
         return f"{self.event} to {self.hook} ({self.outcome})"

@@ -11,7 +11,7 @@ from channels.layers import get_channel_layer
 from django.db import transaction
 from redis.exceptions import RedisError
 
-from confhub.core import wake
+from confhub.core import rehearsal, wake
 from confhub.core.actors import Actor
 from confhub.core.listen import rings_by_itself
 from confhub.events import chain
@@ -22,6 +22,7 @@ log = structlog.get_logger("events")
 
 NUDGE_LIMIT_S = 2.0  # a frozen Redis costs a worker this much, and the heartbeat brings the rows
 Happened: TypeAlias = tuple[str, str, dict[str, Any]]  # (kind, stream, data) of an event
+EVERY_STREAM = "events"  # the group of whoever wants to know that anything moved
 BATCH = 1000  # events that one transaction numbers or forgets, so that its lock is short
 
 
@@ -47,6 +48,7 @@ def audit(
     action: str, *, who: Actor, target: str, data: dict[str, Any] | None = None, now: datetime
 ) -> None:
     """Append to the audit in the transaction of the act. `data` holds keys and numbers, no values."""
+    rehearsal.note("act", target, action=action, data=data or {})
     AuditEntry.objects.create(
         at=now,
         actor=who.name,
@@ -100,6 +102,8 @@ async def _nudge(moved: dict[str, int]) -> None:
     if layer is None:
         return
     async with asyncio.timeout(NUDGE_LIMIT_S):
+        newest = max(moved.values())
+        await layer.group_send(EVERY_STREAM, {"type": "events.new", "position": newest})
         for stream, position in moved.items():
             await layer.group_send(stream, {"type": "events.new", "position": position})
 

@@ -11,6 +11,7 @@ KINDS: dict[str, str] = {
     "publication.written": "{release, revision, took_ms}: the pointer in etcd says this release",
     "publication.delayed": "{release, error}: etcd did not take it yet; it stays queued",
     "request.changed": "{request, state, done, by}: of an approval; done: asked, approved, commented …",
+    "webhook.switched_off": "{webhook, reason, service, environment}: by ConfHub itself",
     "instance.changed": "an instance's tile, whole (confhub.fleet.tiles)",
     "instance.gone": "an instance's tile, whole; its status left etcd",
 }

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from django.db.models import Q
+from django.db.models import Count, Max, Q, Sum
 
 from confhub.access.policies import NotFound, require
 from confhub.catalog.models import Scope
@@ -84,6 +84,30 @@ def convergence_of(scopes: Collection[Scope]) -> dict[int, Convergence]:
     return {scope.pk: _converged(scope.head, alive.get(scope.pk, [])) for scope in scopes}
 
 
+def convergence_at(wanted: Collection[tuple[int, int]]) -> dict[tuple[int, int], Convergence]:
+    """{(scope row id, release): how far it has come}; one query for all of them."""
+    alive = _alive(scopes={scope_id for scope_id, _ in wanted}) if wanted else {}
+    return {
+        (scope_id, release): _converged(release, alive.get(scope_id, []))
+        for scope_id, release in wanted
+    }
+
+
+def marks_of(scope_ids: Collection[int]) -> dict[int, tuple[Any, ...]]:
+    """{scope row id: a mark that is another one once any of its instances has changed}; one query.
+
+    A scope without instances is left out. The sum of revisions moves with every status that is
+    taken, the newest `seen_at` also where a wiped store has made every revision 0.
+    """
+    if not scope_ids:
+        return {}
+    rows = Instance.objects.filter(scope__in=scope_ids).values("scope_id")
+    marks = rows.annotate(
+        all=Count("id"), gone=Count("gone_at"), told=Sum("revision"), last=Max("seen_at")
+    )
+    return {row["scope_id"]: (row["all"], row["gone"], row["told"], row["last"]) for row in marks}
+
+
 def freshness(*, now: datetime) -> Freshness:
     """The age of what pages show of instances. None where nothing was ever followed."""
     view = View.objects.filter(pk=1).first()
@@ -99,7 +123,7 @@ def went_back(revision: int) -> bool:
     return View.objects.filter(pk=1, revision__gt=revision).exists()
 
 
-def _alive(*, scopes: Collection[Scope]) -> dict[int, list[Instance]]:
+def _alive(*, scopes: Collection[Scope] | Collection[int]) -> dict[int, list[Instance]]:
     rows: dict[int, list[Instance]] = {}
     for row in Instance.objects.filter(scope__in=scopes, gone_at=None).order_by(
         "host", "instance_id"

@@ -108,4 +108,5 @@ def _receipt(receipt: Receipt | None) -> dict[str, Any] | None:
         **{name: text if moment(text) else None for name, text in times.items()},
         "at": clean(receipt.at, 40),
         "pending_restart": [clean(name, 128) for name in receipt.pending_restart],
+        "request_id": receipt.request_id,  # checked by watchers.wire
     }

@@ -3,8 +3,10 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import ClassVar
 
+import structlog
 from django.db import transaction
 
 from confhub.access.policies import NotFound
@@ -14,10 +16,11 @@ from confhub.core.actors import Actor
 from confhub.core.errors import ConfHubError
 from confhub.core.listen import rings_by_itself
 from confhub.events import actions as events
-from confhub.publishing import protection
+from confhub.publishing import consulting, hooks, protection, telling
 from confhub.publishing.gates import Candidate, Consent, pass_all
 from confhub.publishing.models import Publication
 from confhub.releases import actions as releases
+from confhub.releases import images
 from confhub.releases.actions import DraftIsStale
 from confhub.releases.diff import diff
 from confhub.releases.entries import BadEntries, Entries, changed, check_changes
@@ -28,6 +31,8 @@ from confhub.releases.queries import DraftView, draft_of, drafted_own
 from confhub.releases.sealed import sealed_entries
 from confhub.releases.writing import Writing
 from watchers.wire.canonical import Json
+
+log = structlog.get_logger("publishing")
 
 RELAY = "confhub.publishing.relay"
 MAX_MESSAGE_CHARS = 2000
@@ -175,23 +180,26 @@ def publish_own(
             f"{scope} has no key yet, so there is nothing to publish. Set one in its draft first."
         )
     changes = diff(head.entries if head is not None else {}, resolved.entries)
-    if head is not None and not changes and same_entries(own, head.own_entries):
+    is_same = head is not None and not changes and same_entries(own, head.own_entries)
+    if head is not None and is_same and not images.is_another(consent.image, head):
         head.scope = scope
         return Published(head, created=False)
     candidate = Candidate(
         scope, head, own, resolved, message, consent, restores is not None, who, now, is_covered
     )
     pass_all(candidate)
-    is_hindered = protection.is_hindered(scope.environment, now=now) if consent.emergency else False
+    is_past = consent.emergency and (
+        protection.is_hindered(scope.environment, now=now) or consulting.went_past(candidate)
+    )
     entries = sealed_entries(
         scope, resolved.entries, own if restores is None else resolved.entries,
         below=ground.layers_at(numbers), parent=head.entries if head else {}, now=now,
     )  # fmt: skip
     release = releases.freeze(
         scope, entries, own=own, numbers=numbers, message=message, who=who, now=now,
-        parent=head, restores=restores.number if restores else None, emergency=is_hindered,
+        parent=head, restores=restores.number if restores else None, emergency=is_past,
         schema=candidate.schema.number if candidate.schema is not None else None,
-        image=consent.image,
+        image=_image_of(consent, head, restores), annotations=consulting.annotations_of(candidate),
     )  # fmt: skip
     rehearsal.note(
         "release", str(release), service=scope.service.slug, environment=scope.environment.slug,
@@ -199,8 +207,20 @@ def publish_own(
     )  # fmt: skip
     keys = {change.key for change in diff(head.own_entries if head else {}, own)}
     _queue(release, settled=None if is_draft else keys, who=who, now=now)
+    telling.note(release, candidate.all_hooks, request_id=who.request_id, now=now)
     protection.settle(release, candidate)
     return Published(release, created=True)
+
+
+def _image_of(
+    consent: Consent, head: Release | None, restores: Release | None
+) -> Mapping[str, str] | None:
+    """The image that the release is for: the one that is named, else that of the release whose content
+    comes back, else the one that runs already."""
+    if consent.image is not None:
+        return images.checked(consent.image)
+    origin = restores if restores is not None else head
+    return origin.image if origin is not None else None
 
 
 @transaction.atomic
@@ -221,9 +241,10 @@ def publish_resealed(scope: Scope, *, message: str, who: Actor, now: datetime) -
     others = sealed_entries(scope, others, others, now=now)
     release = releases.freeze(
         scope, {**others, **hidden}, own=own, numbers=dict(head.layers or ()), message=message, who=who,
-        now=now, parent=head, schema=head.schema,
+        now=now, parent=head, schema=head.schema, image=head.image,
     )  # fmt: skip
     _queue(release, settled=(), who=who, now=now)
+    telling.note(release, hooks.matching(scope), request_id=who.request_id, now=now)
     return release
 
 
@@ -240,6 +261,9 @@ def _queue(release: Release, *, settled: Collection[str] | None, who: Actor, now
     if not rings_by_itself():
         wake.after_commit(RELAY)  # before the event, whose own bell would be sent first
     scope = release.scope
+    line = {"scope": str(scope), "release": release.number, "author": who.name}
+    line |= {"request_id": who.request_id} if who.request_id else {}
+    transaction.on_commit(partial(log.info, "release.published", **line))  # once it is true
     moved = releases.settle_draft(scope, keys=settled, who=who, now=now)
     events.record_all([("release.published", scope.stream, data), moved], now=now)
 

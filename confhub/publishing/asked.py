@@ -114,11 +114,15 @@ def requests_of(
     return list(rows[:limit])
 
 
-def standing_for(who: Actor) -> list[ReleaseRequest]:
-    """Every request that stands, as far as `who` may see its place; the oldest first."""
+def standing_for(
+    who: Actor, *, after: int | None = None, limit: int = MOST
+) -> list[ReleaseRequest]:
+    """Requests that stand, as far as `who` may see their place; the oldest first, behind `after`."""
     rows = ReleaseRequest.objects.filter(state__in=STANDING).order_by("pk")
+    if after is not None:
+        rows = rows.filter(pk__gt=after)
     rows = rows.select_related("scope__service", "scope__environment", "layer")
-    return [each for each in rows[: MOST * 5] if may(who, "see", place_of(each))][:MOST]
+    return [each for each in rows[: MOST * 5] if may(who, "see", place_of(each))][:limit]
 
 
 def listed(requests: Sequence[ReleaseRequest]) -> list[Listed]:
@@ -142,11 +146,11 @@ def can_decide(who: Actor, request: ReleaseRequest) -> bool:
     return may(who, "approve", place_of(request))
 
 
-def waiting_for(who: Actor) -> list[ReleaseRequest]:
-    """Open requests that `who` may decide."""
+def waiting_for(who: Actor, *, after: int | None = None) -> list[ReleaseRequest]:
+    """Open requests that `who` may decide; behind `after`."""
     if not any(granted.role in APPROVING for granted in who.grants):
         return []  # most people; no query for their pages
-    return [each for each in standing_for(who) if can_decide(who, each)]
+    return [each for each in standing_for(who, after=after) if can_decide(who, each)]
 
 
 def is_author(request: ReleaseRequest, who: Actor) -> bool:

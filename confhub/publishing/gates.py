@@ -4,14 +4,16 @@ Called in order by confhub.publishing.actions with the scope's row locked and no
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
 from confhub.catalog.models import SchemaVersion, Scope
 from confhub.catalog.schema_versions import schema_of
 from confhub.core.actors import Actor
-from confhub.publishing import protection, safety
+from confhub.publishing import consulting, hooks, protection, safety
+from confhub.publishing.asking import Verdict
+from confhub.publishing.models import PublishHook
 from confhub.releases.entries import BadEntries, Entries
 from confhub.releases.layering import Resolved
 from confhub.releases.models import Release
@@ -25,6 +27,8 @@ class Consent:
     request_id: int | None = None  # the approved request that is published
     emergency: bool = False  # past freezes and approvals, and flagged for ever
     image: Mapping[str, str] | None = None  # {"name", "digest"} that the release is made for
+    # {(hook row id, content): what it said}; given by consulting.with_hooks, and by nobody else
+    verdicts: Mapping[tuple[int, str], Verdict] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,21 @@ class Candidate:
         return schema_of(self.scope.service)
 
     @cached_property
+    def all_hooks(self) -> list[PublishHook]:
+        """Who is asked before it is frozen, and who is told after it."""
+        return hooks.matching(self.scope)
+
+    @property
+    def hooks(self) -> list[PublishHook]:
+        """Who is asked before it is frozen, in their order."""
+        return hooks.before(self.all_hooks)
+
+    @cached_property
+    def content(self) -> str:
+        """The checksum of what would be published, and of where it starts."""
+        return consulting.content_of(self)
+
+    @cached_property
     def unfit(self) -> dict[str, str]:
         """{KEY: sentence} of what does not fit it. Raises CannotValidate."""
         return safety.schema_problems(self)
@@ -69,7 +88,14 @@ def references(candidate: Candidate) -> None:
         raise BadEntries(f"{candidate.scope}: {first}{more}", fields=problems)
 
 
-GATES: list[Gate] = [references, safety.schema, *protection.GATES, safety.guard]
+# The hooks last, so that nobody outside is asked about what is refused anyway.
+GATES: list[Gate] = [
+    references,
+    safety.schema,
+    *protection.GATES,
+    safety.guard,
+    consulting.agreed,
+]
 
 
 def pass_all(candidate: Candidate) -> None:

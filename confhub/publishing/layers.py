@@ -10,6 +10,7 @@ from django.db import transaction
 from confhub.access.layers import scopes_on
 from confhub.access.policies import NotFound, may, require
 from confhub.catalog.models import Layer, Scope
+from confhub.core import rehearsal
 from confhub.core.actors import Actor
 from confhub.core.errors import ConfHubError
 from confhub.events import actions as events
@@ -23,6 +24,8 @@ from confhub.publishing.actions import (
     check_message,
     publish_own,
 )
+from confhub.publishing.asking import Question
+from confhub.publishing.consulting import NotAsked
 from confhub.publishing.gates import Consent
 from confhub.publishing.protection import State
 from confhub.releases import actions as releases
@@ -204,6 +207,7 @@ def _publish(
             layer, own, message=message, who=who, now=now, parent=head, restores=restores,
             emergency=consent.emergency and _is_hindered(chosen, now),
         )  # fmt: skip
+        rehearsal.note("layer", str(layer), release=release.number, changes=changes)
         keys = None if is_draft else [change.key for change in changes]
         moved = releases.settle_draft(layer, keys=keys, who=who, now=now)
         data = {"release": release.number, "message": message, "author": who.name,
@@ -227,7 +231,8 @@ def _cut(
     at once wait for each other instead of for ever."""
     locked = [releases.lock(scope) for scope in sorted(chosen, key=lambda scope: scope.pk)]
     ground = Ground.of(locked)
-    cut = []
+    cut: list[Published] = []
+    questions: list[Question] = []
     for scope in locked:
         head = ground.heads.get(scope.pk)
         try:
@@ -237,11 +242,16 @@ def _cut(
                 message=_told(layer, message, scope), consent=consent, is_covered=is_covered, who=who,
                 now=now,
             )  # fmt: skip
+        except NotAsked as missing:  # all scopes' hooks are asked together, not one scope a round
+            questions += missing.questions
+            continue
         except ConfHubError as error:
             error.detail = f"{scope}: {error.detail} No release was cut anywhere."
             error.args = (error.detail,)
             raise
         cut.append(published)
+    if questions:
+        raise NotAsked(questions)
     return [published for published in cut if published.created]
 
 

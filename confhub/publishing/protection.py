@@ -88,10 +88,7 @@ def approval(candidate: "Candidate") -> None:
         return
     number = candidate.consent.request_id
     if number is not None:
-        content = content_of(
-            candidate.scope, candidate.scope.head, candidate.own, candidate.resolved.entries
-        )
-        check_request(candidate.scope, number, content)
+        check_request(candidate.scope, number, candidate.content)
     elif candidate.scope.environment.approvals:
         raise needs_approval(candidate.scope, is_rollback=candidate.is_rollback)
 

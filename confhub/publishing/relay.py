@@ -207,8 +207,9 @@ def _settle(claim: _Claim, *, revision: int, now: datetime) -> None:
     data = {"release": number, "revision": revision, "took_ms": took}
     events.record("publication.written", stream=scope.stream, data=data, now=now)
     log.info(
-        "publication.written", scope=str(scope), release=number, revision=revision, took_ms=took
-    )
+        "publication.written", scope=str(scope), release=number, revision=revision, took_ms=took,
+        **_told_by(newest.release),
+    )  # fmt: skip
 
 
 def _ms_between(start: datetime, end: datetime) -> int:
@@ -253,7 +254,10 @@ def _put_off(claim: _Claim, error: Exception | None, *, now: datetime) -> None:
         number, scope = newest.release.number, newest.release.scope
         data = {"release": number, "error": sentence}
         events.record("publication.delayed", stream=scope.stream, data=data, now=now)
-        log.warning("publication.delayed", scope=str(scope), release=number, error=sentence)
+        log.warning(
+            "publication.delayed", scope=str(scope), release=number, error=sentence,
+            **_told_by(newest.release),
+        )  # fmt: skip
 
 
 def _park(claim: _Claim, sentence: str) -> None:
@@ -268,4 +272,12 @@ def _park(claim: _Claim, sentence: str) -> None:
     newest = claim.publications[-1].release
     data = {"release": newest.number, "error": sentence}
     events.record("publication.delayed", stream=newest.scope.stream, data=data, now=clock.now())
-    log.error("publication.parked", scope=str(newest.scope), release=newest.number, error=sentence)
+    log.error(
+        "publication.parked", scope=str(newest.scope), release=newest.number, error=sentence,
+        **_told_by(newest),
+    )  # fmt: skip
+
+
+def _told_by(release: Release) -> dict[str, str]:
+    """The release's own request for a log line: the ring may have come from another one, or from none."""
+    return {"request_id": release.request_id} if release.request_id else {}

@@ -5,6 +5,7 @@ can be asked again. A place has one request that stands. Every action locks the 
 publish does, so that nothing moves between the look and the act.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
@@ -186,7 +187,7 @@ def publish_request(
     _check_standing(request)
     if request.state != State.APPROVED:
         raise protection.not_approved(request, place)
-    consent = Consent(consent.confirmed, request.pk, emergency=False)
+    consent = replace(consent, request_id=request.pk, emergency=False)
     said = message.strip() or request.message
     if isinstance(place, Scope):
         return actions.publish_draft(place, message=said, consent=consent, who=who, now=now)

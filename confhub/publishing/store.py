@@ -92,6 +92,7 @@ def document_of(release: Release) -> ReleaseDocument:
         author=release.author,
         created_at=clock.stamp(release.created_at),
         parent=release.parent,
+        request_id=release.request_id or "",
     )
 
 

@@ -7,6 +7,7 @@ from confhub.core import clock
 from confhub.publishing.epoch import STORE_TROUBLE
 from confhub.publishing.reconcile import reconcile as reconcile_once
 from confhub.publishing.relay import relay_waiting
+from confhub.publishing.telling import tell_due
 
 log = structlog.get_logger("publishing")
 
@@ -22,3 +23,8 @@ def reconcile(**_from_newer_callers: object) -> None:
         reconcile_once(now=clock.now())
     except STORE_TROUBLE as error:
         log.warning("reconcile.put_off", error=str(error))
+
+
+@shared_task(name="confhub.publishing.tell_hooks", ignore_result=True)
+def tell_hooks(**_from_newer_callers: object) -> None:
+    tell_due(now=clock.now())

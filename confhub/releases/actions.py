@@ -84,6 +84,7 @@ def restore_key(
     Its entry is taken as it was kept, so a secret comes back without being opened. Raises
     BadEntries (no such release), DraftIsStale.
     """
+    check_changes(set_={}, unset=[key])  # that it can be a key at all
     place = lock(place)
     head, old = head_of(place), frozen(place, number)
     if head is None or old is None:

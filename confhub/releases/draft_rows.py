@@ -16,11 +16,12 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from django.conf import settings
 from django.db.models import Q
 
+from confhub.core import rehearsal
 from confhub.core.actors import Actor
 from confhub.core.errors import ConfHubError
 from confhub.events import actions as events
 from confhub.events.actions import Happened
-from confhub.releases.diff import same
+from confhub.releases.diff import Change, diff, same
 from confhub.releases.entries import Entries, answered, changed, check_whole
 from confhub.releases.models import Draft, DraftChange, DraftEdit
 from confhub.releases.places import Frozen, Place, of_draft, owner
@@ -93,6 +94,8 @@ class OpenDraft:
     def finish(self, act: Act, *, told: Collection[str] | None = None) -> DraftView:
         """Write what was put, remember it as edits, and tell the pages (of `told`, where given)."""
         self.write(act)
+        if rehearsal.is_rehearsal():
+            rehearsal.note("draft", str(self.place), changes=self.difference())
         events.record_all([self.happened(self.before if told is None else told)], now=self.now)
         return view_of(self.draft, self.head, self.rows.values())
 
@@ -103,6 +106,21 @@ class OpenDraft:
         self.draft.version = self.version
         self.draft.updated_at, self.draft.updated_by = self.now, self.who.name
         self.draft.save(update_fields=["base", "version", "updated_at", "updated_by"])
+
+    def difference(self) -> list[Change]:
+        """What this act makes of the draft's own entries, key by key, secrets masked."""
+        states = [
+            (key, state, state_of(self.rows[key])) for key, state in sorted(self.before.items())
+        ]
+        old = {key: entry for key, before, _ in states if (entry := self._meant(key, before))}
+        new = {key: entry for key, _, after in states if (entry := self._meant(key, after))}
+        return diff(old, new)
+
+    def _meant(self, key: str, state: State) -> Entry:
+        """The key's entry under a state of its row; {} where it is not there."""
+        if state["removed"]:
+            return {}
+        return state["entry"] or self.own.get(key, {})
 
     def happened(self, keys: Collection[str]) -> Happened:
         """The event that these keys moved; of many the first hundred are named."""

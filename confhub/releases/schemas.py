@@ -12,6 +12,7 @@ from confhub.catalog import schema_versions
 from confhub.catalog.actions import STREAM
 from confhub.catalog.models import SchemaVersion, Scope, Service
 from confhub.catalog.schemas import breaking, check_document, infer
+from confhub.core import rehearsal
 from confhub.core.actors import Actor
 from confhub.core.errors import ConfHubError
 from confhub.events import actions as events
@@ -100,11 +101,20 @@ def save_schema(
     if breaks := what_breaks(service, document):
         raise SchemaBreaks(breaks)
     version = schema_versions.append(service, document, message=message, author=who.name, now=now)
+    rehearsal.note_fields(
+        "schema", service.slug, _rules(newest.document) if newest else None, _rules(document)
+    )
     events.audit(
         "schema.saved", who=who, target=service.slug, data={"number": version.number}, now=now
     )
     events.record("service.changed", stream=STREAM, data={"service": service.slug}, now=now)
     return Saved(version, created=True)
+
+
+def _rules(document: dict[str, Any]) -> dict[str, Any]:
+    """The document key by key, for a rehearsal to compare; what is about all of them as "*"."""
+    rest = {name: held for name, held in document.items() if name != "properties"}
+    return {"*": rest, **document.get("properties", {})}
 
 
 def check_schema(service: Service, document: dict[str, Any]) -> list[Break]:

@@ -18,6 +18,7 @@ from confhub.core.actors import Actor
 from confhub.core.errors import ConfHubError
 from confhub.publishing import layers as publishing
 from confhub.publishing import requests
+from confhub.publishing.consulting import silent_hook, with_hooks
 from confhub.publishing.gates import Consent
 from confhub.releases import actions
 from confhub.releases import queries as releases
@@ -142,6 +143,15 @@ def review(request: HttpRequest, who: Actor, kind: str, slug: str = "") -> HttpR
     form = PublishForm(
         request.POST or None, initial={"release": draft.head, "version": draft.version}
     )
+
+    def publish(consent: Consent) -> Any:
+        return publishing.publish_layer(
+            found, message=form.cleaned_data["message"], targets=_ticked(request),
+            expected_release=form.cleaned_data["release"],
+            expected_draft=form.cleaned_data["version"], consent=consent, who=who,
+            now=clock.now(),
+        )  # fmt: skip
+
     status = 200
     if request.method == "POST":
         status = 422
@@ -150,17 +160,13 @@ def review(request: HttpRequest, who: Actor, kind: str, slug: str = "") -> HttpR
             try:
                 if is_asking:
                     return _asked(request, who, found, form.cleaned_data)
-                done = publishing.publish_layer(
-                    found, message=form.cleaned_data["message"], targets=_ticked(request),
-                    expected_release=form.cleaned_data["release"],
-                    expected_draft=form.cleaned_data["version"],
-                    consent=Consent(
-                        confirmed=confirmations.confirmed(request), emergency=act == "emergency"
-                    ),
-                    who=who, now=clock.now(),
-                )  # fmt: skip
+                consent = Consent(
+                    confirmed=confirmations.confirmed(request), emergency=act == "emergency"
+                )
+                done = with_hooks(publish, consent)
             except ConfHubError as error:
                 context["guards"] = confirmations.asked(error)
+                context["silent_hook"] = silent_hook(error)
                 form = _again(request, draft)
                 put_errors(form, ConfHubError(error.detail))
                 status = error.status
@@ -238,15 +244,18 @@ def history(request: HttpRequest, who: Actor, kind: str, slug: str = "") -> Http
     """The layer's releases; POST `number` rolls back to one for every scope that follows."""
     verb: Verb = "publish" if request.method == "POST" else "see"
     found, _, context = layer_frame(who, verb, kind, slug, tab="releases")
-    if request.method == "POST":
+
+    def back(consent: Consent) -> Any:
         number = request.POST.get("number", "")
+        return publishing.roll_back_layer(
+            found, number=int(number) if number.isdecimal() and len(number) < 10 else 0,
+            message="", targets="all", expected_release=_whole(request.POST.get("release")),
+            consent=consent, who=who, now=clock.now(),
+        )  # fmt: skip
+
+    if request.method == "POST":
         try:
-            done = publishing.roll_back_layer(
-                found, number=int(number) if number.isdecimal() and len(number) < 10 else 0,
-                message="", targets="all", expected_release=_whole(request.POST.get("release")),
-                consent=Consent(confirmed=confirmations.confirmed(request)), who=who,
-                now=clock.now(),
-            )  # fmt: skip
+            done = with_hooks(back, Consent(confirmed=confirmations.confirmed(request)))
         except GuardTripped as error:
             return confirmations.ask(request, error, back=releases_url(found))
         except ConfHubError as error:

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from confhub.access import actions, grants
+from confhub.access import actions, grants, token_list
 from confhub.access import people as doors
 from confhub.access import queries as access
 from confhub.access.policies import may, require
@@ -226,6 +226,7 @@ def _drawn(
             "password_form": password_form or PasswordForm(),
             "place_form": place_form,
             "rights": rights,
+            "token_count": token_list.count_for(who, held.row, now=clock.now()),
             "section": "people" if may(who, "see", "people") else "me",
         },
         status=status,

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 from confhub.access.policies import NotFound
 from confhub.core.actors import Actor
 from confhub.publishing import queries as publishing
-from confhub.releases import queries
+from confhub.releases import images, queries
 from confhub.releases.diff import diff
 from confhub.releases.entries import answered
 from dashboard import changes, shell, values
@@ -51,6 +51,7 @@ def release(
             "release": found,
             "publication": publishing.publication_of(found),
             "is_live": found.number == scope.head,
+            "offers": images.offers_beside(found),
             "against": against,
             "older": older,
             "newer": newer,
@@ -73,7 +74,7 @@ def publication_part(
     return render(
         request,
         "dashboard/parts/release_facts.html",
-        context | {"is_live": found.number == scope.head},
+        context | {"is_live": found.number == scope.head, "offers": images.offers_beside(found)},
     )
 
 

@@ -14,6 +14,7 @@ from confhub.core.actors import Actor
 from confhub.core.errors import ConfHubError
 from confhub.publishing import asked
 from confhub.publishing import requests as publishing
+from confhub.publishing.consulting import with_hooks
 from confhub.publishing.gates import Consent
 from confhub.releases import queries as releases
 from dashboard import changes, confirmations, protection, shell
@@ -117,8 +118,11 @@ def _again(request: HttpRequest, held: Any, who: Actor) -> str:
 
 
 def _publish(request: HttpRequest, held: Any, who: Actor) -> str:
-    consent = Consent(confirmed=confirmations.confirmed(request))
-    publishing.publish_request(held, consent=consent, who=who, now=clock.now())
+
+    def publish(consent: Consent) -> Any:
+        return publishing.publish_request(held, consent=consent, who=who, now=clock.now())
+
+    with_hooks(publish, Consent(confirmed=confirmations.confirmed(request)))
     return "It is published."
 
 

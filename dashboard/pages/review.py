@@ -15,6 +15,7 @@ from confhub.core.actors import Actor
 from confhub.core.errors import ConfHubError
 from confhub.publishing import actions as publishing
 from confhub.publishing import requests, safety
+from confhub.publishing.consulting import silent_hook, with_hooks
 from confhub.publishing.gates import Consent
 from confhub.releases import actions
 from confhub.releases import queries as releases
@@ -108,6 +109,7 @@ def review(request: HttpRequest, who: Actor, service: str, environment: str) -> 
         fresh = _form(kind, draft, context["environment"], data=request.POST)
         fresh.guards = confirmations.asked(error)
         put_errors(fresh, ConfHubError(error.detail))
+        context["silent_hook"] = silent_hook(error)
         return _answer(request, who, scope, draft, context, fresh, status=error.status)
 
 
@@ -120,11 +122,14 @@ def _done(request: HttpRequest, who: Actor, scope: Any, form: PublishForm) -> Ht
         )
         messages.success(request, "You asked for approval. Whoever may approve it sees it now.")
         return redirect("review", *names)
-    published = publishing.publish_draft(
-        scope, message=held["message"], expected_release=held["release"],
-        expected_draft=held["version"], consent=consent_of(request, form), who=who,
-        now=clock.now(),
-    )  # fmt: skip
+
+    def publish(consent: Consent) -> Any:
+        return publishing.publish_draft(
+            scope, message=held["message"], expected_release=held["release"],
+            expected_draft=held["version"], consent=consent, who=who, now=clock.now(),
+        )  # fmt: skip
+
+    published = with_hooks(publish, consent_of(request, form))
     if published.created:
         messages.success(request, f"r{published.release.number} is published.")
     else:
@@ -203,13 +208,15 @@ def _answer(
         else _form(kind, draft, scope.environment, held=held)
         for act, kind in FORMS.items()
     }
-    is_drawn = {"publish": held.is_open, "ask": held.can_ask, "emergency": not held.is_open}
+    may_be_one = not held.is_open or bool(context.get("silent_hook")) or _is_emergency(form)
+    is_drawn = {"publish": held.is_open, "ask": held.can_ask, "emergency": may_be_one}
     found = changes.drawn(*releases.both_sides(scope))
     drawn = context | {
         "form": drawn_forms["publish"],
         "ask_form": drawn_forms["ask"],
         "emergency_form": drawn_forms["emergency"],
-        "is_emergency": form is not None and form.act == "emergency",
+        "is_emergency": _is_emergency(form),
+        "may_be_emergency": may_be_one,
         "protection": held,
         # A refusal whose form is not on the page any more, because something changed meanwhile.
         "lost": form.non_field_errors() if form is not None and not is_drawn[form.act] else [],
@@ -220,3 +227,7 @@ def _answer(
         "foreseen": safety.foreseen(scope) if found else None,
     }
     return render(request, "dashboard/review.html", drawn, status=status)
+
+
+def _is_emergency(form: PublishForm | None) -> bool:
+    return form is not None and form.act == "emergency"

@@ -12,6 +12,9 @@ from confhub.core import clock
 from confhub.core.actors import Actor
 from confhub.core.errors import ConfHubError
 from confhub.publishing import actions as publishing
+from confhub.publishing.consulting import silent_hook, with_hooks
+from confhub.publishing.gates import Consent
+from confhub.releases import images
 from confhub.releases import queries as releases
 from dashboard import changes, confirmations, protection, shell
 from dashboard.forms import put_errors
@@ -53,16 +56,20 @@ def rollback(
         initial={"release": draft.head, "message": f"Roll back to r{number}"},
         environment=context["environment"],
     )
+
+    def publish(consent: Consent) -> Any:
+        return publishing.roll_back(
+            scope, number=number, message=form.cleaned_data["message"],
+            expected_release=form.cleaned_data["release"], consent=consent, who=who,
+            now=clock.now(),
+        )  # fmt: skip
+
     status = 200
     if request.method == "POST":
         status = 422
         if form.is_valid():
             try:
-                published = publishing.roll_back(
-                    scope, number=number, message=form.cleaned_data["message"],
-                    expected_release=form.cleaned_data["release"],
-                    consent=consent_of(request, form), who=who, now=clock.now(),
-                )  # fmt: skip
+                published = with_hooks(publish, consent_of(request, form))
             except ConfHubError as error:
                 again = request.POST.copy()
                 again["release"], again["confirm"] = str(draft.head), ""
@@ -72,6 +79,11 @@ def rollback(
                 form.guards = confirmations.asked(error)
                 put_errors(form, ConfHubError(error.detail))
                 status = error.status
+                if not is_emergency and silent_hook(error):
+                    context["silent_hook"] = silent_hook(error)
+                    context["emergency_form"] = EmergencyRollbackForm(
+                        initial={"release": draft.head}, environment=context["environment"]
+                    )
             else:
                 _say(request, published, number)
                 return redirect("live", service, environment)
@@ -88,6 +100,7 @@ def rollback(
             "changes": drawn,
             "counts": changes.counts(drawn),
             "undone": releases.undone_by(scope, number),
+            "offers": images.offers_beside(target),
             "met": sorted({each.key for each in drawn} & {each.key for each in draft.changes}),
             "next_release": draft.head + 1,
         },

@@ -16,6 +16,7 @@ from confhub.core import clock
 from confhub.core.actors import Actor
 from confhub.core.errors import ConfHubError
 from confhub.publishing import layers
+from confhub.publishing.consulting import with_hooks
 from confhub.publishing.gates import Consent
 from confhub.releases.guards import GuardTripped
 from dashboard import confirmations, shell
@@ -51,12 +52,14 @@ def follow(request: HttpRequest, who: Actor, service: str, environment: str) -> 
     """act=hold, follow or take: what a scope does with layers that are published."""
     scope = access.scope_for(who, "publish", service, environment)
     act = request.POST.get("act")
+
+    def take(consent: Consent) -> Any:
+        message = request.POST.get("message", "").strip()
+        return layers.take_layers(scope, message=message, consent=consent, who=who, now=clock.now())
+
     try:
         if act == "take":
-            done = layers.take_layers(
-                scope, message=request.POST.get("message", "").strip(), consent=Consent(confirmed=confirmations.confirmed(request)),
-                who=who, now=clock.now(),
-            )  # fmt: skip
+            done = with_hooks(take, Consent(confirmed=confirmations.confirmed(request)))
             messages.success(
                 request, f"{scope} is at r{done.release.number}, with its layers as they are now."
             )

@@ -15,7 +15,7 @@ from django_vite.core.exceptions import DjangoViteManifestError
 
 from confhub.core import clock
 from confhub.releases.entries import answered
-from dashboard import identity, tiles, values
+from dashboard import ci_snippets, commands, identity, tiles, values
 
 register = template.Library()
 
@@ -110,6 +110,34 @@ def short_json(value: Any) -> str:
     """A value as JSON, cut where it is long."""
     text = values.raw(list(value) if isinstance(value, tuple) else value)
     return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+@register.inclusion_tag("dashboard/parts/as_command.html", takes_context=True)
+def as_command(context: Any, act: str, /, *args: Any) -> dict[str, str]:
+    """The act of a form (a function of dashboard.commands) as lines to copy."""
+    call, site = commands.ACTS[act](*args), _site(context)
+    return {"curl": call.curl(site), "confhub": call.confhub(), "site": site, "act": act}
+
+
+@register.inclusion_tag("dashboard/parts/use_in_ci.html", takes_context=True)
+def use_in_ci(context: Any, scope: Any) -> dict[str, Any]:
+    """What a pipeline contains to publish the scope from where this page is."""
+    found = ci_snippets.snippets(
+        url=_site(context), service=scope.service.slug, environment=scope.environment.slug
+    )
+    return {"snippets": found}
+
+
+def _site(context: Any) -> str:
+    request: HttpRequest = context["request"]
+    return f"{request.scheme}://{request.get_host()}"
+
+
+@register.filter
+def noted(value: Any) -> str:
+    """A value of a publish hook's annotations: a text as it is, anything else as JSON, cut."""
+    text = value if isinstance(value, str) else values.raw(value)
+    return text if len(text) <= 500 else f"{text[:499]}…"
 
 
 @register.filter

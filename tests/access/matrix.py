@@ -32,6 +32,8 @@ NEEDS: Mapping[str, str] = {
     "admin everywhere":   "in    403    403    403       403      ok    403       off",
     "see everywhere":     "in    404    404    404       404      ok    404       off",
     "be admin or oneself": "in   404    404    404       404      ok    404       off",
+    "be a person":        "in    ok     ok     ok        ok       ok    ok        off",
+    "a signature":        "in    in     in     in        in       in    in        in",
 }  # fmt: skip
 
 
@@ -43,11 +45,13 @@ class Row:
     args: Mapping[str, Any] = field(default_factory=dict)
     query: str = ""
     body: Any = None
+    at: str = ""  # a call's place, one of PLACES, where its address does not tell it
 
 
 ARGS: Mapping[str, Any] = {
     "service": "billing", "environment": "dev", "number": 1, "release": 1, "instance_id": "web-1",
-    "name": "zoe", "kind": "sets", "slug": "tls", "format": "csv",
+    "instance": "web-1", "key": "POOL",
+    "name": "zoe", "kind": "sets", "slug": "tls", "format": "csv", "message_id": "msg_1",
 }  # fmt: skip
 GLOBAL = {"kind": "global", "slug": None}
 DEV = {"kind": "environment", "slug": "dev"}
@@ -58,6 +62,10 @@ SECRET = {"key": "PASSWORD", "reason": "r"}
 IMPORT = {"source": "env", "text": "A=1"}
 ASKED = {"number": "REQUEST"}
 NEW = {"slug": "new"}
+CI = {"name": "ci", "grant": 0}  # a trust
+CHAT = {"name": "chat", "grant": 0}  # a webhook for billing
+SHIP = {"name": "ship", "grant": 0}  # a deploy hook for billing@dev, with one delivery
+POLICY = {"name": "policy", "grant": 0}  # a publish hook for billing, which is off
 
 PAGES: Mapping[str, str | Row] = {
     "GET healthz": "nothing",
@@ -109,6 +117,38 @@ PAGES: Mapping[str, str | Row] = {
     "POST person-password#oneself": Row(
         "admin everywhere", args={"name": "ONESELF"}, body={"password": "a new password"}
     ),
+    # CI identity
+    "GET trusts": "admin everywhere",
+    "POST trusts": "admin everywhere",
+    "GET trust": Row("admin everywhere", CI),
+    "POST trust": Row("admin everywhere", CI),
+    "POST trust-remove": Row("admin everywhere", CI),
+    # deploy hooks
+    "GET deploy-hooks": "a session",
+    "POST deploy-hooks": Row(
+        "publish", body={"name": "new", "kind": "github", "place": "billing@dev"}
+    ),
+    "GET deploy-hook": Row("publish", SHIP),
+    "POST deploy-hook": Row("publish", SHIP, body={"act": "switch"}),
+    "GET deploy-delivery": Row("publish", SHIP),
+    "POST deploy-delivery": Row("publish", SHIP),
+    # publish hooks
+    "GET publish-hooks": "a session",
+    "POST publish-hooks": Row("admin everywhere", body={"name": "new", "when": "before"}),
+    "GET publish-hook": Row("administer", POLICY),
+    "POST publish-hook": Row("administer", POLICY, body={"act": "switch", "on": "no"}),
+    # webhooks
+    "GET webhooks": "a session",
+    "POST webhooks": Row("admin everywhere", body={"name": "new", "form": "standard", "to": "x"}),
+    "GET webhook": Row("administer", CHAT),
+    "POST webhook": Row("administer", CHAT),
+    "POST webhook-switch": Row("administer", CHAT, body={"on": "no"}),
+    "POST webhook-secret": Row("administer", CHAT),
+    "POST webhook-test": Row("administer", CHAT),
+    "GET webhook-remove": Row("administer", CHAT),
+    "POST webhook-remove": Row("administer", CHAT),
+    "GET webhook-delivery": Row("administer", CHAT),
+    "POST webhook-redeliver": Row("administer", CHAT),
     # a service, and a service in an environment
     "GET service": "see",
     "GET part-service": "see",
@@ -222,6 +262,13 @@ PAGES: Mapping[str, str | Row] = {
     "GET layer-releases#service": Row("see", BILLING),
     "POST layer-releases#set": Row("admin everywhere", TLS),
     "POST layer-releases#service": Row("publish", BILLING),
+    # programs
+    "GET tokens": "a session",
+    "POST tokens": Row("a session", body={"act": "more"}),
+    "POST token-rotate": "be admin or oneself",
+    "POST token-rotate#oneself": Row("a session", {"name": "ONESELF"}),
+    "POST token-revoke": "be admin or oneself",
+    "POST token-revoke#oneself": Row("a session", {"name": "ONESELF"}),
     "GET part-layer#global": Row("see everywhere", GLOBAL),
     "GET part-layer#service": Row("see", BILLING),
 }
@@ -241,6 +288,12 @@ CALLS: Mapping[str, str | Row] = {
     "GET /environments/{environment}": "a session",  # everybody of the cast sees something in dev
     "PATCH /environments/{environment}": "admin everywhere",
     "DELETE /environments/{environment}": "admin everywhere",
+    "POST /oidc/exchange": Row("nothing", body={}),  # judged by the identity token alone
+    "GET /trusts": "admin everywhere",
+    "POST /trusts": "admin everywhere",
+    "GET /trusts/{name}": Row("admin everywhere", CI),
+    "PATCH /trusts/{name}": Row("admin everywhere", CI),
+    "DELETE /trusts/{name}": Row("admin everywhere", CI),
     "GET /search": Row("a session", query="q=pool"),
     "GET /compare": Row("see", query="a=billing@dev&b=billing@prod"),
     f"GET {_S}/schema": "see",
@@ -259,6 +312,7 @@ CALLS: Mapping[str, str | Row] = {
     f"POST {_SE}/releases/{{release}}/rollback": "publish",
     f"GET {_SE}/instances": "see",
     f"GET {_SE}/convergence": "see",
+    f"GET {_SE}/watch": "see",
     f"PUT {_SE}/layers": "publish",
     f"POST {_SE}/layers/take": "publish",
     "GET /layers": "a session",
@@ -273,7 +327,7 @@ CALLS: Mapping[str, str | Row] = {
     "GET /layers/global/releases/{release}": "see everywhere",
     "GET /layers/global/releases/{release}/diff": "see everywhere",
     "POST /layers/global/releases/{release}/rollback": "see everywhere",
-    f"DELETE {_L}": "admin everywhere",
+    f"DELETE {_L}": Row("admin everywhere", at="lists"),  # asked before it is looked for
     f"GET {_L}": "a session",
     f"GET {_L}#environment": Row("see everywhere", DEV_CALL),
     f"GET {_L}#service": Row("see", BILLING_CALL),
@@ -310,6 +364,40 @@ CALLS: Mapping[str, str | Row] = {
     f"POST {_L}/draft/redo#service": Row("edit", BILLING_CALL),
     f"POST {_L}/draft/rename": Row("admin everywhere", body={"from": "POOL", "to": "NEW"}),
     f"POST {_L}/draft/rename#service": Row("edit", BILLING_CALL, body={"from": "POOL", "to": "NEW"}),
+    f"GET {_SE}/draft/overlaps": "see",
+    f"POST {_SE}/draft/rebase": Row("edit", body={"expected_release": 3}),
+    f"POST {_SE}/draft/restore": Row("edit", body={"key": "POOL", "release": 1}),
+    f"GET {_SE}/keys/{{key}}/history": "see",
+    "GET /layers/global/draft/overlaps": "see everywhere",
+    "POST /layers/global/draft/rebase": Row("see everywhere", body={"expected_release": 1}),
+    "POST /layers/global/draft/restore": Row("see everywhere", body={"key": "A", "release": 1}),
+    "GET /layers/global/keys/{key}/history": "see everywhere",
+    f"GET {_L}/draft/overlaps": "a session",
+    f"GET {_L}/draft/overlaps#service": Row("see", BILLING_CALL),
+    f"POST {_L}/draft/rebase": Row("admin everywhere", body={"expected_release": 1}),
+    f"POST {_L}/draft/rebase#service": Row("edit", BILLING_CALL, body={"expected_release": 1}),
+    f"POST {_L}/draft/restore": Row("admin everywhere", body={"key": "A", "release": 1}),
+    f"POST {_L}/draft/restore#service": Row("edit", BILLING_CALL, body={"key": "A", "release": 1}),
+    f"GET {_L}/keys/{{key}}/history": "a session",
+    f"GET {_L}/keys/{{key}}/history#service": Row("see", BILLING_CALL),
+    f"GET {_S}/all": "see",
+    f"PATCH {_S}/all": Row(
+        "edit", body={"key": "POOL", "set": {"dev": 9}, "versions": {"dev": 4}}, at="billing@dev"
+    ),
+    "POST /edits": Row(
+        "edit", body=[{"place": "billing@dev", "set": {"A": 1}, "if_match": "*"}]
+    ),
+    f"GET {_S}/promote": Row("see", query="from=prod&to=dev", at="billing@dev"),
+    f"POST {_S}/promote": Row(
+        "edit", body={"from": "prod", "to": "dev", "keys": ["POOL"]}, at="billing@dev"
+    ),
+    f"GET {_S}/schema/keys/{{key}}": "see",
+    f"PUT {_S}/schema/keys/{{key}}": "edit",
+    f"DELETE {_S}/schema/keys/{{key}}": "edit",
+    f"GET {_SE}/instances/{{instance}}": "see",
+    f"GET {_SE}/instances/{{instance}}/receipts": "see",
+    f"POST {_SE}/instances/{{instance}}/look-again": "publish",
+    f"POST {_SE}/instances/{{instance}}/retry": "publish",
     f"GET {_SE}/draft/text": Row("see", query="format=yaml"),
     f"PUT {_SE}/draft/text": Row("edit", query="format=yaml"),
     f"DELETE {_SE}/draft/text": Row("edit", query="format=yaml"),
@@ -372,6 +460,60 @@ CALLS: Mapping[str, str | Row] = {
     f"GET {_P}/rights": "be admin or oneself",
     f"GET {_P}/rights#oneself": Row("a session", {"name": "ONESELF"}),
     "GET /audit": "a session",
+    "GET /publish-hooks": "a session",
+    "POST /publish-hooks": Row(
+        "admin everywhere", body={"name": "new", "when": "before", "url": "https://x.invalid"}
+    ),
+    "GET /publish-hooks/{name}": Row("administer", POLICY, at="billing"),
+    "PATCH /publish-hooks/{name}": Row("administer", POLICY, body={"on": False}, at="billing"),
+    "DELETE /publish-hooks/{name}": Row("administer", POLICY, at="billing"),
+    "POST /publish-hooks/{name}/secret": Row("administer", POLICY, at="billing"),
+    "POST /publish-hooks/{name}/test": Row(
+        "administer", POLICY, query="dry_run=1", at="billing",
+        body={"service": "billing", "environment": "dev"},
+    ),
+    "GET /publish-hooks/{name}/calls": Row("administer", POLICY, at="billing"),
+    "GET /deploy-hooks": "a session",
+    "POST /deploy-hooks": Row(
+        "publish",
+        body={
+            "name": "new", "kind": "github", "service": "billing", "environment": "dev",
+            "mapping": {"unset": ["A"]},
+        },
+    ),
+    "GET /deploy-hooks/{name}": Row("publish", SHIP),
+    "PATCH /deploy-hooks/{name}": Row("publish", SHIP, body={"on": False}),
+    "DELETE /deploy-hooks/{name}": Row("publish", SHIP),
+    "POST /deploy-hooks/{name}/secret": Row("publish", SHIP),
+    "POST /deploy-hooks/{name}/preview": Row("publish", SHIP),
+    "GET /deploy-hooks/{name}/deliveries": Row("publish", SHIP),
+    "GET /deploy-hooks/{name}/deliveries/{delivery}": Row("publish", SHIP),
+    "POST /deploy-hooks/{name}/deliveries/{delivery}/retry": Row("publish", SHIP),
+    "POST /hooks/deploy/{hook}": Row("a signature", {"hook": "ship"}),
+    "GET /webhooks": "a session",
+    "POST /webhooks": "admin everywhere",
+    "GET /webhooks/{name}": Row("administer", CHAT, at="billing"),
+    "PATCH /webhooks/{name}": Row("administer", CHAT, body={"on": False}, at="billing"),
+    "DELETE /webhooks/{name}": Row("administer", CHAT, at="billing"),
+    "POST /webhooks/{name}/secret": Row("administer", CHAT, at="billing"),
+    "POST /webhooks/{name}/test": Row("administer", CHAT, at="billing"),
+    "GET /webhooks/{name}/deliveries": Row("administer", CHAT, at="billing"),
+    "POST /webhooks/{name}/deliveries/{message_id}/redeliver": Row(
+        "administer", CHAT, at="billing"
+    ),
+    "GET /me": "a session",
+    "GET /tokens": "a session",
+    "GET /tokens#all": Row("admin everywhere", query="all=1"),
+    "POST /tokens": Row("be a person", body={"name": "new", "unlimited": True}),
+    "GET /tokens/{name}": "be admin or oneself",
+    "GET /tokens/{name}#oneself": Row("a session", {"name": "ONESELF"}),
+    "DELETE /tokens/{name}": "be admin or oneself",
+    "DELETE /tokens/{name}#oneself": Row("be a person", {"name": "ONESELF"}),
+    "POST /tokens/{name}/rotate": "be admin or oneself",
+    "POST /tokens/{name}/rotate#oneself": Row("a session", {"name": "ONESELF"}),
+    "POST /tokens/{name}/rotate#renew": Row(
+        "be a person", {"name": "ONESELF"}, body={"expires_in_days": 9}
+    ),
 }  # fmt: skip
 
 STREAMS: Mapping[str, str] = {
@@ -383,6 +525,91 @@ STREAMS: Mapping[str, str] = {
     "layer set tls": "a session",
     "layer service billing": "see",
 }
+
+# --- tokens ---------------------------------------------------------------------------------------
+#
+# Tokens of admin, who may everything, so that nothing but the token's reach can refuse a call. Those
+# of a verb have it, and see, for billing in every environment; `shop` and `prod` have every verb for
+# that service, that environment; `nowhere` had a place that is gone.
+
+VERB_TOKENS: Mapping[str, str] = {
+    "sees": "see", "edits": "edit", "publishes": "publish", "reveals": "reveal",
+    "approves": "approve", "administers": "administer",
+}  # fmt: skip
+LIMITED = (*VERB_TOKENS, "shop", "prod", "nowhere")
+WHOLE = ("unlimited", "overlapping")  # the latter: the secret before a rotation, in its overlap
+ENDED = ("expired", "rotated", "revoked")
+TOKENS = (*LIMITED, *WHOLE, *ENDED)
+
+# Where a call's thing is: which tokens see it, and which may do more to it with their verbs.
+PLACES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "billing@dev": ((*VERB_TOKENS,), (*VERB_TOKENS,)),
+    "billing": ((*VERB_TOKENS, "prod"), (*VERB_TOKENS,)),
+    "layer of billing": ((*VERB_TOKENS,), (*VERB_TOKENS,)),
+    "dev": ((*VERB_TOKENS, "shop"), ()),
+    "prod": ((*VERB_TOKENS, "shop", "prod"), ("prod",)),
+    "a set": ((*VERB_TOKENS, "shop", "prod"), ()),
+    "what all share": ((), ()),  # the layers global and of dev
+    "lists": (LIMITED, ()),
+}
+ADMINS = ("administers", "shop", "prod")  # they may see people
+
+# What does not follow from the place: {call: {answer: tokens that get it}}.
+OWN_WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "GET /people": {"ok": ADMINS, "403": LIMITED},
+    f"GET {_P}": {"ok": ADMINS, "404": LIMITED},
+    f"PATCH {_P}": {"403": ADMINS, "404": LIMITED},
+    f"GET {_P}/grants": {"ok": ADMINS, "404": LIMITED},
+    f"POST {_P}/grants": {"403": ADMINS, "404": LIMITED},
+    f"DELETE {_P}/grants/{{grant}}": {"ok": ("shop",), "403": ("prod",), "404": LIMITED},
+    f"DELETE {_P}/grants/{{grant}}#oneself": {"404": ("nowhere",), "403": LIMITED},
+    f"GET {_P}/rights": {"ok": ADMINS, "404": LIMITED},
+    "GET /tokens#all": {"403": LIMITED},
+    "GET /tokens/{name}": {"404": LIMITED},
+    "DELETE /tokens/{name}": {"404": LIMITED},
+    "POST /tokens/{name}/rotate": {"404": LIMITED},
+    # a hook would outlast them
+    "POST /deploy-hooks": {"403": (*VERB_TOKENS,)},
+    "POST /deploy-hooks/{name}/secret": {"403": (*VERB_TOKENS,)},
+    "POST /hooks/deploy/{hook}": {"in": LIMITED},
+}
+
+
+def place_of(key: str) -> str:
+    """Where the thing of a call is, one of PLACES, by its address."""
+    held = row(CALLS[key])
+    path = key.partition("#")[0].partition(" ")[2]
+    if held.at or held.needs == "see everywhere":
+        return held.at or "what all share"
+    if "{service}" in path:
+        return "billing@dev" if "{environment}" in path else "billing"
+    if "{environment}" in path:
+        return str(held.args.get("environment", "dev"))
+    if path.startswith("/layers/{kind}"):
+        return "layer of billing" if held.args == BILLING_CALL else "a set"
+    return "billing@dev" if held.needs in VERB_TOKENS.values() else "lists"
+
+
+def expected_of_token(key: str, token: str) -> str:
+    """What a call answers a token of admin, one of TOKENS; the words of NEEDS."""
+    needs = row(CALLS[key]).needs
+    if token in ENDED:
+        return "ok" if needs == "nothing" else "in"
+    if token in WHOLE:
+        return expected(needs)["admin"]
+    for word, tokens in OWN_WORDS.get(key, {}).items():
+        if token in tokens:
+            return word
+    if needs in ("nothing", "be a person"):
+        return "ok" if needs == "nothing" else "403"
+    verb = {"a session": "see", "see everywhere": "see", "admin everywhere": "administer"}.get(
+        needs, needs
+    )
+    sees, acts = PLACES[place_of(key)]
+    if token not in sees:
+        return "404"
+    has_verb = VERB_TOKENS.get(token, verb) == verb
+    return "ok" if verb == "see" or (token in acts and has_verb) else "403"
 
 
 def row(held: "str | Row") -> Row:

@@ -243,7 +243,7 @@ def _args(args: Any, world: World, who: str) -> dict[str, Any]:
     if held["number"] == "REQUEST":
         held["number"] = world.ids["request"]
     if held.get("grant") is None:
-        held["grant"] = world.grants[held["name"]]
+        held["grant"] = world.grants.get(held["name"], 0)
     return held
 
 

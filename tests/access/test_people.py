@@ -16,7 +16,7 @@ from confhub.access.grants import BadRole, LastAdmin
 from confhub.access.models import Grant
 from confhub.access.policies import NotAllowed, NotFound
 from confhub.catalog.models import Scope
-from confhub.core.actors import SYSTEM, Actor, Granted
+from confhub.core.actors import SYSTEM, Actor, Granted, Reach
 from confhub.events import actions as events
 from confhub.events.models import AuditEntry
 from tests.parts.factories import ANN, NOON, a_person, a_scope, a_token
@@ -347,6 +347,30 @@ def test_one_reads_the_audit_of_what_one_may_see(
     assert [each.target for each in entries_for(nobody, Wanted(person="ann"))] == ["mia"]
     with pytest.raises(NotAllowed):
         entries_for(Actor(name="eve", user_id=9, active=False), Wanted())
+
+
+@pytest.mark.parametrize("place", SEEN, ids=str)
+def test_a_limited_token_reads_the_audit_of_what_it_reaches_and_of_no_person(
+    mia: User, place: tuple[str | None, str | None]
+) -> None:
+    for target, action in WRITTEN.items():
+        events.audit(action, who=ANN, target=target, now=NOON)
+    reached = [target for target in SEEN[place].split(", ") if target != "mia"]
+
+    def read(reach: tuple[Reach, ...], *grants: Granted) -> list[str]:
+        who = Actor("token:ci", mia.pk, active=True, grants=grants, reach=reach)
+        return [each.target for each in reversed(entries_for(who, Wanted(person="ann")))]
+
+    see = frozenset({"see"})
+    assert read((Reach(see, *place),), Granted("admin")) == reached
+    assert read((Reach(see),), Granted("viewer", *place)) == reached
+    assert read((Reach(see, *place),), Granted("viewer", "elsewhere", "nowhere")) == (
+        ["set tls"] if "set tls" in reached else []
+    )
+    assert read((Reach(frozenset({"publish"}), *place),), Granted("admin")) == []
+    assert read((), Granted("admin")) == []
+    everything = Reach(frozenset({"see", "administer"}))
+    assert len(read((everything,), Granted("admin"))) == len(WRITTEN)
 
 
 @pytest.mark.django_db(transaction=True)

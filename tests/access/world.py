@@ -7,21 +7,34 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
+from django.test.client import ClientHandler
 
-from confhub.access import actions, grants
+from confhub.access import actions, grants, trusts
 from confhub.access.models import Grant
+from confhub.access.queries import actor_of_user
 from confhub.catalog import freezes, sets
 from confhub.catalog.models import Environment, Layer, Scope, Service
 from confhub.core import clock
-from confhub.core.actors import EVERYTHING, Actor
-from confhub.publishing import layers, requests
+from confhub.core.actors import EVERYTHING, Actor, Reach
+from confhub.deploys import actions as deploys
+from confhub.deploys import receiving
+from confhub.deploys.receiving import Came
+from confhub.deploys.senders import Sent
+from confhub.deploys.senders.confhub import signature
+from confhub.publishing import hooks, layers, requests
 from confhub.releases import actions as releases
 from confhub.releases import schemas
+from confhub.webhooks import actions as webhooks
+from confhub.webhooks.models import WebhookDelivery
+from tests.access import token_world
 from tests.dashboard.test_pages import an_instance
 from tests.parts.factories import ANN, NOON, a_release, a_scope
 
 CANARY = "canary-7f3a9c"  # the value of every secret; nothing but a reveal may tell it
 ROLES = ("viewer", "editor", "publisher", "approver")
+# One for every browser, because a new one loads every middleware anew, which takes longer than most
+# requests do.
+HANDLER = ClientHandler(enforce_csrf_checks=False)
 
 
 @dataclass(frozen=True)
@@ -31,16 +44,19 @@ class World:
     streams: dict[str, str]  # {"billing@dev": "scope.1", "layer global": "layer.1", …}
     sessions: dict[str, str]  # {person: the key of a session of theirs}
     ids: dict[str, int]  # {"request": …, "freeze": …}
+    tokens: dict[str, str]  # {one of matrix.TOKENS: its secret}
 
     def browser(self, name: str) -> Client:
         """A signed-in browser, or one of nobody; a fault raises nothing, it answers 500."""
         client = Client(raise_request_exception=False)
+        client.handler = HANDLER
         if name in self.sessions:
             client.cookies[settings.SESSION_COOKIE_NAME] = self.sessions[name]
         return client
 
     def headers(self, name: str) -> dict[str, str]:
-        return {} if name == "nobody" else {"Authorization": f"Bearer {token_of(name)}"}
+        token = self.tokens.get(name) or token_of(name)
+        return {} if name == "nobody" else {"Authorization": f"Bearer {token}"}
 
 
 def token_of(name: str) -> str:
@@ -51,10 +67,17 @@ def made() -> World:
     ids = things()
     people = {name: a_member(name) for name in (*ROLES, "admin", "elsewhere", "off", "zoe")}
     ids["request"] = _a_request(people["zoe"])
+    _a_trust()
+    _a_webhook()
+    _a_publish_hook()
+    ids["delivery"] = _a_deploy_hook(people["admin"])
     sessions = {name: _session_of(person) for name, person in people.items()}
     User.objects.filter(pk=people["off"].pk).update(is_active=False)
+    secrets = token_world.made(people["admin"])
     held = dict(Grant.objects.values_list("user__username", "pk"))
-    return World(people, {name: held.get(name, 0) for name in people}, _streams(), sessions, ids)
+    return World(
+        people, {name: held.get(name, 0) for name in people}, _streams(), sessions, ids, secrets
+    )
 
 
 def things() -> dict[str, int]:
@@ -75,7 +98,7 @@ def things() -> dict[str, int]:
     here = Scope.objects.select_related().get(service__slug="billing", environment__slug="dev")
     an_instance(here)
     schemas.save_schema(
-        here.service, {"type": "object", "properties": {}}, message="m",
+        here.service, {"type": "object", "properties": {"POOL": {"type": "number"}}}, message="m",
         expected_number=None, who=ANN, now=NOON,
     )  # fmt: skip
     now = clock.now()
@@ -103,6 +126,44 @@ def _a_request(person: User) -> int:
     here = Scope.objects.select_related().get(service__slug="billing", environment__slug="dev")
     who = Actor(person.username, person.pk, active=True, grants=EVERYTHING)
     return requests.ask(here, message="m", who=who, now=clock.now()).pk
+
+
+def _a_trust() -> None:
+    terms = trusts.Terms(
+        issuer="https://forge.example", audience="here", claims={"project": "billing"},
+        person="admin", reaches=[Reach(frozenset({"see"}), "billing")],
+    )  # fmt: skip
+    trusts.make_trust("ci", terms, who=ANN, now=NOON)
+
+
+def _a_deploy_hook(person: User) -> int:
+    """ship, for billing@dev, acting as admin; the row id of its one delivery."""
+    here = Scope.objects.select_related().get(service__slug="billing", environment__slug="dev")
+    now, body = clock.now(), b'{"pool": 13}'
+    _, secret = deploys.make_hook(
+        here, name="ship", kind="confhub", mapping={"set": {"POOL": {"pointer": "/pool"}}},
+        who=actor_of_user(person), now=now,
+    )  # fmt: skip
+    signed = {"x-confhub-signature": signature(secret, body, now=now)}
+    return receiving.receive("ship", Came(Sent(body, signed, {})), now=now).delivery.pk
+
+
+def _a_webhook() -> None:
+    """chat, for billing, with one delivery."""
+    billing = Service.objects.get(slug="billing")
+    to = "https://hooks.example.com/confhub"
+    chat = webhooks.make_webhook("chat", to=to, service=billing, who=ANN, now=NOON).webhook
+    webhooks.send_test(chat, who=ANN, now=NOON)
+    WebhookDelivery.objects.update(message_id="msg_1")
+
+
+def _a_publish_hook() -> None:
+    """policy, for billing; off, so that nothing is asked."""
+    billing = Service.objects.get(slug="billing")
+    hooks.make_hook(
+        "policy", when="before", service=billing, environment=None,
+        settings=hooks.Settings("https://policy.invalid/confhub", is_on=False), who=ANN, now=NOON,
+    )  # fmt: skip
 
 
 def _session_of(person: User) -> str:

@@ -18,6 +18,10 @@ from tests.api.test_instances import tell
 
 BUDGETS: dict[str, int] = json.loads(Path(__file__).with_name("budgets.json").read_text())
 BODIES: dict[str, Any] = {
+    "POST /edits": [
+        {"place": "checkout@prod", "set": {"A": "new"}, "if_match": "*"},
+        {"place": "service/checkout", "set": {"B": "new"}, "if_match": "*"},
+    ],
     "PATCH {prod}/draft": {"set": {"A": "new", "B": "new"}},
     "POST {prod}/releases": {"message": "m", "set": {"A": "newer", "B": "newer"}},
 }

@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import Resolver404, resolve
 
 from confhub.api.interface import api as interface
+from tests.api.conformance import undocumented
 from tests.api.conftest import TOKEN, Caller
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -66,6 +67,7 @@ def test_every_example_answers_what_it_says(api: Caller, transactional_db: None)
             headers=each.headers,
         )  # fmt: skip
         assert answer.status_code == each.status, (each, answer.content)
+        assert not (problem := undocumented(each.method, each.address, answer)), problem
         if (
             answer["Content-Type"] == "application/json; charset=utf-8"
             and b'"id"' in answer.content

@@ -5,9 +5,10 @@ from typing import Any
 
 from django.contrib.staticfiles import finders
 from django.test import Client
+from pydantic import BaseModel
 
 from confhub.api import problems
-from tests.api import snapshot
+from tests.api import conformance, snapshot
 
 
 def test_the_document_is_the_one_that_was_reviewed(client: Client) -> None:
@@ -27,8 +28,49 @@ def test_every_reference_of_the_document_leads_somewhere(client: Client) -> None
         return set()
 
     assert document["openapi"].startswith("3.1")
-    schemas = document["components"]["schemas"]
-    assert {name.rsplit("/", 1)[-1] for name in references(document)} == set(schemas)
+    components = document["components"]
+    there = {
+        f"#/components/{kind}/{name}"
+        for kind in ("schemas", "responses", "headers")
+        for name in components[kind]
+    }
+    assert references(document) == there
+
+
+def test_no_two_shapes_have_one_name() -> None:
+    """In the document the last one would stand for both."""
+    homes: dict[str, set[str]] = {}
+    left: list[type[BaseModel]] = [BaseModel]
+    while left:
+        shape = left.pop()
+        left += shape.__subclasses__()
+        if shape.__module__.startswith("confhub.api") and "[" not in shape.__name__:
+            homes.setdefault(shape.__name__, set()).add(shape.__module__)
+    assert {name: home for name, home in homes.items() if len(home) > 1} == {}
+
+
+def test_every_refusal_has_its_codes(client: Client) -> None:
+    """No call has a `default` that would stand for whatever it answers."""
+    for path, methods in client.get("/api/v1/openapi.json").json()["paths"].items():
+        for method, operation in methods.items():
+            told = f"{method} {path}"
+            statuses = {int(status) for status in operation["responses"]}
+            assert {429, 503} <= statuses, told
+            assert 401 in statuses or operation["security"] == [], told
+            for status, answer in operation["responses"].items():
+                if int(status) >= 400:
+                    assert conformance.codes_of(answer), (told, status)
+
+
+def test_no_code_of_a_problem_is_documented_nowhere(client: Client) -> None:
+    told: set[str] = set()
+    for methods in client.get("/api/v1/openapi.json").json()["paths"].values():
+        for operation in methods.values():
+            for answer in operation["responses"].values():
+                told |= conformance.codes_of(answer) or set()
+    # A method that an address does not have, a fault, what only says whom a publish would ask.
+    elsewhere = {"method.not_allowed", "server.error", "hook.not_asked"}
+    assert {kind.code for kind in problems.every_kind()} - told == elsewhere
 
 
 def test_the_page_shows_every_call_and_every_problem(client: Client) -> None:

@@ -25,7 +25,8 @@ def test_the_draft_is_published(api: Caller, checkout_prod: Scope) -> None:
     assert release | {"created_at": "", "checksum": ""} == {
         "service": "checkout", "environment": "prod", "release": 1, "checksum": "",
         "message": "raise the pool", "author": "token:ann", "created_at": "", "parent": None,
-        "restores": None, "keys": 1, "emergency": False,
+        "restores": None, "keys": 1, "emergency": False, "annotations": {}, "image": None,
+        "offers": None,
         "publication": {
             "state": "waiting", "written_at": None, "revision": None, "tries": 0, "last_error": "",
         },

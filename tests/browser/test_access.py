@@ -14,6 +14,18 @@ from tests.parts.system import System
 SERVICE = "every-page"
 NGINX = "worker_processes 1;\nserver {\n  listen 8080;\n  location / { return 200 'ok'; }\n}\n"
 SLEEPS = "import time\nwhile True: time.sleep(1)"
+DEPLOY_HOOK = {
+    "name": "every-hook", "kind": "dockerhub", "service": SERVICE, "environment": "dev",
+    "mapping": {"set": {"TAG": {"pointer": "/tga"}}}, "secret": "of-every-page-in-every-state",
+}  # fmt: skip
+TRUST = {
+    "name": "every-trust", "issuer": "https://gitlab.com", "audience": "https://confhub.example",
+    "claims": {"project_path": "acme/shop"}, "person": "admin",
+    "reach": [{"verbs": ["publish"], "service": SERVICE, "environment": "dev"}],
+}  # fmt: skip
+PUBLISH_HOOK = {
+    "name": "every-hook", "when": "before", "url": "https://policy.invalid/confhub", "on": False,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="package")
@@ -46,6 +58,12 @@ def pages(system: System) -> dict[str, str]:
     _overlap(system)
     asked = {"message": "Ask for it, although nobody has to"}
     request = call("POST", f"/services/{SERVICE}/environments/dev/requests", asked)[1]["id"]
+    call("POST", "/trusts", TRUST)
+    call("POST", "/publish-hooks", PUBLISH_HOOK)
+    call("POST", "/webhooks", {"name": "every-webhook", "to": "https://hooks.example.com/confhub"})
+    call("POST", "/deploy-hooks", DEPLOY_HOOK)
+    call("POST", "/hooks/deploy/every-hook?key=of-every-page-in-every-state", {"tag": "1"})
+    call("POST", "/tokens", {"name": "every-token", "reach": TRUST["reach"], "expires_in_days": 7})
     instances = f"/services/{SERVICE}/environments/dev/instances"
     wait_until(lambda: bool(call("GET", instances)[1]["items"]), what="an instance", timeout_s=30)
     instance = call("GET", instances)[1]["items"][0]["id"]
@@ -83,6 +101,11 @@ def _of_everything(scope: str) -> dict[str, str]:
         "compare-three": f"/compare/?a={SERVICE}@dev&b={SERVICE}@prod&c={SERVICE}@dev/draft",
         "search": f"/search/?q={SERVICE}", "search-nothing": "/search/?q=nowhere-at-all",
         "people": "/people/", "person": "/people/admin/", "audit": "/audit/",
+        "tokens": "/tokens/?all=1", "trusts": "/trusts/", "trust": "/trusts/every-trust/",
+        "publish-hooks": "/publish-hooks/", "publish-hook": "/publish-hooks/every-hook/",
+        "deploy-hooks": "/deploy-hooks/", "deploy-hook": "/deploy-hooks/every-hook/",
+        "webhooks": "/webhooks/", "webhook": "/webhooks/every-webhook/",
+        "webhook-remove": "/webhooks/every-webhook/remove/",
         "secret-key": f"{scope}config/key/?key=PASSWORD",
         "reveal": f"{scope}config/reveal/?key=PASSWORD",
     }  # fmt: skip
@@ -102,7 +125,7 @@ NAMES = [
     "rollback-nothing", "instance", "not-found", "environment", "requests", "request",
     "edits", "layers", "layer", "layer-review", "layer-releases", "layer-key", "layer-raw", "raw",
     "raw-toml", "import", "schema", "all", "all-key", "promote", "compare", "compare-three",
-    "search", "search-nothing", "people", "person", "audit", "secret-key", "reveal",
+    "search", "search-nothing", "people", "person", "audit", "webhooks", "webhook", "webhook-remove", "tokens", "trusts", "trust", "publish-hooks", "publish-hook", "deploy-hooks", "deploy-hook", "secret-key", "reveal",
 ]  # fmt: skip
 
 

@@ -140,6 +140,7 @@ class System:
             "ETCD_ENDPOINTS": self.etcd.endpoint,
             "ETCD_PREFIX": self.prefix,
             "REDIS_URL": self.redis.url,
+            "CONFHUB_CALLS_PER_MINUTE": "0",  # tests and benchmarks are quicker than anybody else
             "PYTHONUNBUFFERED": "1",
             **settings,
         }

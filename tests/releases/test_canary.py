@@ -156,7 +156,19 @@ def found_in_stores(system: System, ears: Ears) -> list[str]:
 PARTS = {
     "service": SERVICE, "environment": ENVIRONMENT, "number": "1", "release": "1", "name": "admin",
     "grant": "1", "slug": SERVICE, "request": "1", "request_id": "1", "window": "1", "freeze": "1",
-    "set": "common",
+    "set": "common", "message_id": "msg_1", "delivery": "1", "key": "PW",
+}  # fmt: skip
+# Named as PARTS has it, so that their pages and calls are among those that are looked at.
+MADE = {
+    "/tokens": {"name": "admin", "unlimited": True},
+    "/deploy-hooks": {
+        "name": "admin", "kind": "confhub", "service": SERVICE, "environment": ENVIRONMENT,
+        "mapping": {"set": {"TAG": {"pointer": "/tag"}}},
+    },
+    "/webhooks": {"name": "admin", "to": "https://hooks.example.invalid/confhub", "kinds": []},
+    "/publish-hooks": {
+        "name": "admin", "when": "after", "url": "https://hooks.example.invalid/told",
+    },
 }  # fmt: skip
 
 
@@ -209,6 +221,9 @@ def answers(client: httpx.Client, instance: str) -> dict[str, tuple[int, bytes]]
 def test_its_value_is_in_one_answer_and_nowhere_else(system: System) -> None:
     system.call("POST", "/services", {"slug": SERVICE})
     system.call("POST", "/layers/sets", {"slug": "common"})
+    for path, body in MADE.items():
+        status, said = system.call("POST", path, body)
+        assert status in (201, 409), (path, said)  # the first start has made a token of this name
     keys = system.manage("secrets_key", SERVICE, ENVIRONMENT).strip()
     with signed_in(system) as client, listening(system, client) as ears:
         every = {"If_Match": "*"}
@@ -248,7 +263,8 @@ def test_its_value_is_in_one_answer_and_nowhere_else(system: System) -> None:
             "/layers/set/common/key/", "/audit/",
             f"/services/{SERVICE}/{ENVIRONMENT}/config/key/",
             f"/services/{SERVICE}/{ENVIRONMENT}/review/", f"/api/v1{SCOPE}/draft",
-            f"/api/v1{SCOPE}/releases/1", f"/api/v1{SCOPE}/config",
+            f"/api/v1{SCOPE}/releases/1", f"/api/v1{SCOPE}/config", "/tokens/", "/webhooks/admin/",
+            "/deploy-hooks/admin/", "/publish-hooks/admin/", "/api/v1/webhooks/admin/deliveries",
         } <= drawn  # fmt: skip
         assert any("draft.changed" in frame for frame in ears.frames)
         assert any("release.published" in frame for frame in ears.frames)

@@ -20,10 +20,12 @@ FOLDERS = (
     "catalog",
     "core",
     "dashboard",
+    "deploys",
     "events",
     "fleet",
     "publishing",
     "releases",
+    "webhooks",
 )
 
 pytestmark = pytest.mark.postgres

@@ -107,8 +107,9 @@ class DryRun(Applying):
             self._found.refuse(str(error))
 
     def _refuse(
-        self, release: int, checksum: str, *, stage: str, reason: str, passing: bool = False
-    ) -> None:
+        self, release: int, checksum: str, *, stage: str, reason: str, passing: bool = False,
+        request_id: str = "",
+    ) -> None:  # fmt: skip
         self._found.refuse(f"{stage}: {reason}")
 
     def _has_it_already(self, begun: Memory, directory: Directory) -> bool:

@@ -40,16 +40,19 @@ class Applying(Proving, Rendering):
         if isinstance(wanted, Wanted) and wanted.document.secret_keys:
             self._learn(wanted.document)
         if self.memory.stage == "reverting":
-            self._revert(wishes)
+            with self._on_behalf_of(self.memory.request_id):
+                self._revert(wishes)
         if self.memory.stage == "reverting":
             return
         if isinstance(wanted, Wanted) and self._is_due(wanted.document):
-            self._begin(wanted.document, wishes)
+            with self._on_behalf_of(wanted.document.request_id):
+                self._begin(wanted.document, wishes)
             self._keep_proven(wanted)
             return
         if isinstance(wanted, Unusable) and wanted.release != self.memory.release:
             self._refuse(wanted.release, "", stage="fetch", reason=wanted.reason)
-        self._carry_on(wanted.document if isinstance(wanted, Wanted) else None, wishes)
+        with self._on_behalf_of(self.memory.request_id):
+            self._carry_on(wanted.document if isinstance(wanted, Wanted) else None, wishes)
         if isinstance(wanted, Wanted):
             self._keep_proven(wanted)
 
@@ -130,7 +133,7 @@ class Applying(Proving, Rendering):
             self.memory, stage="pending", release=document.release, checksum=document.checksum,
             delivered_at=delivered_at, applied_at=None, confirmed_at=None, failed_at=None,
             fail_stage="", reason="", passing=False, rung=0, told_at_ns=0, noted={},
-            pending_restart=(),
+            pending_restart=(), request_id=document.request_id,
         )  # fmt: skip
         self._values = document.values
         try:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 import structlog
@@ -117,25 +118,33 @@ class Keeping:
         words = REDACTOR.text(said)
         return f" It said: {words[-WORDS:]}" if words else ""
 
+    def _on_behalf_of(self, request_id: str) -> AbstractContextManager[None]:
+        """Log lines inside name the request whose release they are about."""
+        if not request_id:
+            return nullcontext()
+        return structlog.contextvars.bound_contextvars(request_id=request_id)
+
     # ── refusing ──────────────────────────────────────────────────────────────────────────────
 
     def _refuse_document(
         self, document: ReleaseDocument, stage: str, reason: str, *, passing: bool = False
     ) -> None:
         self._refuse(
-            document.release, document.checksum, stage=stage, reason=reason, passing=passing
-        )
+            document.release, document.checksum, stage=stage, reason=reason, passing=passing,
+            request_id=document.request_id,
+        )  # fmt: skip
 
     def _refuse(
-        self, release: int, checksum: str, *, stage: str, reason: str, passing: bool = False
-    ) -> None:
+        self, release: int, checksum: str, *, stage: str, reason: str, passing: bool = False,
+        request_id: str = "",
+    ) -> None:  # fmt: skip
         """The release is not taken; whatever runs and whatever the files show stays as it was."""
         memory, now, reason = self.memory, moments.stamp(), REDACTOR.text(reason)
         kept = memory.but(
             stage="failed", release=release, checksum=checksum, fail_stage=stage, reason=reason,
             passing=passing, failed_at=now, applied_at=None, confirmed_at=None, generation="",
             delivered_at=now if checksum else None,  # what could not be read was not delivered
-            pending_restart=(),
+            pending_restart=(), request_id=request_id,
         )  # fmt: skip
         if (memory.release, memory.checksum, memory.reason) == (release, checksum, reason):
             kept = kept.but(

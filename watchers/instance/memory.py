@@ -53,6 +53,7 @@ class Memory:
         0  # the highest `current` seen in `epoch`: an older store is not followed down
     )
     epoch: str | None = None
+    request_id: str = ""  # of the call that published `release`
 
     def but(self, **changes: Any) -> Self:
         return replace(self, **changes)

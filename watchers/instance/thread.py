@@ -357,6 +357,7 @@ def receipt_of(memory: Memory) -> Receipt | None:
         applied_at=memory.applied_at,
         confirmed_at=memory.confirmed_at,
         pending_restart=memory.pending_restart[:MAX_PENDING],
+        request_id=memory.request_id,
     )
 
 

@@ -5,11 +5,15 @@ BadDocument with a sentence; every `to_bytes` writes the same bytes for the same
 """
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Self
 
 from watchers.wire.canonical import Json, canonical, checksum
+
+# Bounded, because it is written into headers, logs and keys of other people's systems.
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 
 
 class BadDocument(ValueError):
@@ -39,6 +43,12 @@ def take(held: dict[str, Any], name: str, kind: type | tuple[type, ...], *, what
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         raise BadDocument(f"{what} has no usable {name!r}: {str(value)[:80]!r}")
     return value
+
+
+def request_id_of(held: dict[str, Any]) -> str:
+    """The id of the request that began it all, as far as logs may have it; "" for anything else."""
+    found = held.get("request_id")
+    return found if isinstance(found, str) and REQUEST_ID.fullmatch(found) else ""
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,7 @@ class ReleaseDocument:
     author: str = ""
     created_at: str = ""
     parent: int | None = None
+    request_id: str = ""  # of the call that published it; "" where nobody knows
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
@@ -91,6 +102,7 @@ class ReleaseDocument:
             author=str(held.get("author", "")),
             created_at=str(held.get("created_at", "")),
             parent=held.get("parent"),
+            request_id=request_id_of(held),
         )
         if any(not isinstance(entry, dict) for entry in document.entries.values()):
             raise BadDocument(f"{what} has an entry that is not an object")
@@ -103,7 +115,10 @@ class ReleaseDocument:
         return document
 
     def to_bytes(self) -> bytes:
-        return canonical(asdict(self))
+        held = asdict(self)
+        if not self.request_id:  # as documents were before they had one, byte for byte
+            del held["request_id"]
+        return canonical(held)
 
     @cached_property
     def secret_keys(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self, cast
 
 from watchers.wire.canonical import canonical
-from watchers.wire.documents import BadDocument, read_object, take
+from watchers.wire.documents import BadDocument, read_object, request_id_of, take
 
 State = Literal["delivered", "applied", "confirmed", "failed"]
 STATES: tuple[State, ...] = ("delivered", "applied", "confirmed", "failed")
@@ -25,6 +25,7 @@ class Receipt:
     applied_at: str | None = None
     confirmed_at: str | None = None
     pending_restart: tuple[str, ...] = ()  # entries or settings that wait for one; then `delivered`
+    request_id: str = ""  # of the call that published the release, as its document says
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ def _receipt(held: object, what: str) -> Receipt | None:
         applied_at=held.get("applied_at"),
         confirmed_at=held.get("confirmed_at"),
         pending_restart=_names(held.get("pending_restart")),
+        request_id=request_id_of(held),
     )
 
 

@@ -39,6 +39,8 @@ _ANSWERS = {
                 "example": {"MAX_CONNECTIONS": 200},
             },
             "text/plain": {"schema": {"type": "string"}, "example": "MAX_CONNECTIONS='200'\n"},
+            "application/yaml": {"schema": {}},
+            "application/toml": {"schema": {"type": "string"}},
         },
     },
     304: {"description": "Not Modified: `If-None-Match` names the checksum."},
@@ -77,13 +79,19 @@ def get_config(
     if provenance:
         return _provenance(scope, held)
     if matches(request.headers.get("If-None-Match"), held.checksum):
-        response = HttpResponse(status=304)
-    else:
-        response = HttpResponse(
-            formats.written(held, format), content_type=formats.MEDIA_TYPES[format]
-        )
-    response["ETag"] = f'"{held.checksum}"'
-    response["Confhub-Release"] = str(held.number)
+        return unchanged(held.number, held.checksum)
+    response = HttpResponse(formats.written(held, format), content_type=formats.MEDIA_TYPES[format])
+    return _marked(response, held.number, held.checksum)
+
+
+def unchanged(number: int, checksum: str) -> HttpResponse:
+    """The answer to whoever has the release already. confhub.api.lanes.heads sends it, too."""
+    return _marked(HttpResponse(status=304), number, checksum)
+
+
+def _marked(response: HttpResponse, number: int, checksum: str) -> HttpResponse:
+    response["ETag"] = f'"{checksum}"'
+    response["Confhub-Release"] = str(number)
     response["Cache-Control"] = "private, no-cache"
     response["Vary"] = "Authorization, Cookie"
     return response

@@ -9,11 +9,11 @@ from pydantic import BaseModel, Field
 from confhub.access import layers, queries
 from confhub.api.auth import who_asks
 from confhub.api.bodies import Body, seen_version
+from confhub.api.layer_acts import draft_out as layer_draft
 from confhub.api.layer_schemas import LayerDraftOut
 from confhub.api.lists import After, Limit, cursor, number_of
 from confhub.api.routes.drafts import draft_out as scope_draft
-from confhub.api.routes.layers import draft_out as layer_draft
-from confhub.api.schemas import DraftOut, JsonValue, Key, Moment, Page
+from confhub.api.schemas import DraftOut, JsonValue, Key, Moment, NamedKey, Page
 from confhub.core import clock
 from confhub.releases import undo as undoing
 from confhub.releases.entries import answered
@@ -31,7 +31,7 @@ GLOBAL = "/layers/global/draft"
 LAYER = "/layers/{kind}/{slug}/draft"
 KINDS = {"environments": "environment", "sets": "set", "services": "service"}
 Kind = Annotated[Literal["environments", "sets", "services"], Path()]
-_IF_MATCH = {
+IF_MATCH = {
     "parameters": [
         {
             "in": "header",
@@ -45,14 +45,14 @@ _IF_MATCH = {
 
 
 class TurnIn(Body):
-    keep: list[Key] = Field(
+    keep: list[NamedKey] = Field(
         default_factory=list,
         description="Keys of the act that stay as they are now, because others changed them since.",
     )
 
 
 class RenameIn(Body):
-    from_: Key = Field(alias="from", description="The key as it is called now.")
+    from_: NamedKey = Field(alias="from", description="The key as it is called now.")
     to: Key = Field(description="Its new name.")
 
 
@@ -88,7 +88,7 @@ def list_draft_edits(
     return _edits(_scope(request, "see", service, environment), after, limit)
 
 
-@router.post(PATH + "/undo", response=DraftOut, openapi_extra=_IF_MATCH)
+@router.post(PATH + "/undo", response=DraftOut, openapi_extra=IF_MATCH)
 def undo_draft_edit(
     request: HttpRequest, service: str, environment: str, body: TurnIn, response: HttpResponse
 ) -> DraftOut:
@@ -98,7 +98,7 @@ def undo_draft_edit(
     return scope_draft(scope, _turn(request, scope, body, undoing.undo), response)
 
 
-@router.post(PATH + "/redo", response=DraftOut, openapi_extra=_IF_MATCH)
+@router.post(PATH + "/redo", response=DraftOut, openapi_extra=IF_MATCH)
 def redo_draft_edit(
     request: HttpRequest, service: str, environment: str, body: TurnIn, response: HttpResponse
 ) -> DraftOut:
@@ -107,7 +107,7 @@ def redo_draft_edit(
     return scope_draft(scope, _turn(request, scope, body, undoing.redo), response)
 
 
-@router.post(PATH + "/rename", response=DraftOut, openapi_extra=_IF_MATCH)
+@router.post(PATH + "/rename", response=DraftOut, openapi_extra=IF_MATCH)
 def rename_draft_key(
     request: HttpRequest, service: str, environment: str, body: RenameIn, response: HttpResponse
 ) -> DraftOut:
@@ -122,7 +122,7 @@ def list_global_draft_edits(request: HttpRequest, after: After, limit: Limit) ->
     return _edits(_layer(request, "see", "global", ""), after, limit)
 
 
-@router.post(GLOBAL + "/undo", response=LayerDraftOut, openapi_extra=_IF_MATCH)
+@router.post(GLOBAL + "/undo", response=LayerDraftOut, openapi_extra=IF_MATCH)
 def undo_global_draft_edit(
     request: HttpRequest, body: TurnIn, response: HttpResponse
 ) -> LayerDraftOut:
@@ -131,7 +131,7 @@ def undo_global_draft_edit(
     return layer_draft(layer, _turn(request, layer, body, undoing.undo), response)
 
 
-@router.post(GLOBAL + "/redo", response=LayerDraftOut, openapi_extra=_IF_MATCH)
+@router.post(GLOBAL + "/redo", response=LayerDraftOut, openapi_extra=IF_MATCH)
 def redo_global_draft_edit(
     request: HttpRequest, body: TurnIn, response: HttpResponse
 ) -> LayerDraftOut:
@@ -140,7 +140,7 @@ def redo_global_draft_edit(
     return layer_draft(layer, _turn(request, layer, body, undoing.redo), response)
 
 
-@router.post(GLOBAL + "/rename", response=LayerDraftOut, openapi_extra=_IF_MATCH)
+@router.post(GLOBAL + "/rename", response=LayerDraftOut, openapi_extra=IF_MATCH)
 def rename_global_draft_key(
     request: HttpRequest, body: RenameIn, response: HttpResponse
 ) -> LayerDraftOut:
@@ -157,7 +157,7 @@ def list_layer_draft_edits(
     return _edits(_layer(request, "see", KINDS[kind], slug), after, limit)
 
 
-@router.post(LAYER + "/undo", response=LayerDraftOut, openapi_extra=_IF_MATCH)
+@router.post(LAYER + "/undo", response=LayerDraftOut, openapi_extra=IF_MATCH)
 def undo_layer_draft_edit(
     request: HttpRequest, kind: Kind, slug: str, body: TurnIn, response: HttpResponse
 ) -> LayerDraftOut:
@@ -166,7 +166,7 @@ def undo_layer_draft_edit(
     return layer_draft(layer, _turn(request, layer, body, undoing.undo), response)
 
 
-@router.post(LAYER + "/redo", response=LayerDraftOut, openapi_extra=_IF_MATCH)
+@router.post(LAYER + "/redo", response=LayerDraftOut, openapi_extra=IF_MATCH)
 def redo_layer_draft_edit(
     request: HttpRequest, kind: Kind, slug: str, body: TurnIn, response: HttpResponse
 ) -> LayerDraftOut:
@@ -175,7 +175,7 @@ def redo_layer_draft_edit(
     return layer_draft(layer, _turn(request, layer, body, undoing.redo), response)
 
 
-@router.post(LAYER + "/rename", response=LayerDraftOut, openapi_extra=_IF_MATCH)
+@router.post(LAYER + "/rename", response=LayerDraftOut, openapi_extra=IF_MATCH)
 def rename_layer_draft_key(
     request: HttpRequest, kind: Kind, slug: str, body: RenameIn, response: HttpResponse
 ) -> LayerDraftOut:

@@ -10,6 +10,8 @@ from pydantic import BaseModel, Field
 from confhub.access import queries as access
 from confhub.api.auth import who_asks
 from confhub.api.bodies import Body, Text
+from confhub.api.idempotency import MAY_REPEAT, once
+from confhub.api.lists import After, Limit, page_after
 from confhub.api.schemas import Moment, Page
 from confhub.catalog import freezes
 from confhub.core import clock
@@ -37,26 +39,33 @@ class FreezeOut(BaseModel):
 
 
 @router.get(PATH, response=Page[FreezeOut])
-def list_freezes(request: HttpRequest, environment: str) -> Page[FreezeOut]:
-    """The windows that are not over, the next to begin first; all on one page."""
+def list_freezes(
+    request: HttpRequest, environment: str, after: After, limit: Limit
+) -> Page[FreezeOut]:
+    """The windows that are not over, the next to begin first."""
     held, now = access.environment_for(who_asks(request), "see", environment), clock.now()
-    found = freezes.freezes_of([held], now=now).get(held.pk, [])
-    return Page(items=[_out(window, now) for window in found], next=None)
+    found = sorted(freezes.freezes_of([held], now=now).get(held.pk, []), key=_key)
+    rows, following = page_after(found, after=after, limit=limit, key=_key)
+    return Page(items=[_out(window, now) for window in rows], next=following)
 
 
-@router.post(PATH, response={201: FreezeOut})
+@router.post(PATH, response={201: FreezeOut}, openapi_extra=MAY_REPEAT)
 def add_freeze(
     request: HttpRequest, environment: str, body: FreezeIn, response: HttpResponse
 ) -> Any:
     """Publish nothing into the environment from `starts_at` until `ends_at`, but in an emergency."""
     who, now = who_asks(request), clock.now()
     held = access.environment_for(who, "administer", environment)
-    window = freezes.add_freeze(
-        held, starts_at=_moment("starts_at", body.starts_at),
-        ends_at=_moment("ends_at", body.ends_at), reason=body.reason, who=who, now=now,
-    )  # fmt: skip
-    response["Location"] = f"{request.path}/{window.pk}"
-    return Status(201, _out(window, now))
+
+    def act() -> Status[FreezeOut]:
+        window = freezes.add_freeze(
+            held, starts_at=_moment("starts_at", body.starts_at),
+            ends_at=_moment("ends_at", body.ends_at), reason=body.reason, who=who, now=now,
+        )  # fmt: skip
+        response["Location"] = f"{request.path}/{window.pk}"
+        return Status(201, _out(window, now))
+
+    return once(request, response, act, who=who, now=now)
 
 
 @router.delete(PATH + "/{freeze}", response={204: None})
@@ -66,6 +75,10 @@ def end_freeze(request: HttpRequest, environment: str, freeze: int) -> Any:
     held = access.environment_for(who, "administer", environment)
     freezes.end_freeze(held, freeze, who=who, now=clock.now())
     return Status(204, None)
+
+
+def _key(window: "FreezeWindow") -> str:
+    return f"{clock.stamp(window.starts_at)} {window.pk:012d}"
 
 
 def _moment(field: str, text: str) -> datetime:

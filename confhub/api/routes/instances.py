@@ -57,11 +57,11 @@ async def get_convergence(
 
     Answers as soon as all have confirmed it, one failed, or `wait` is over; `state` says which.
     """
-    # Asynchronous, because a gate waits up to a minute: it sleeps on the event loop and holds no
-    # database connection between two looks. It looks at rows and not at Redis, which may be away.
+    # In a server confhub.api.lanes answers this call, by the same functions, and without a thread
+    # for each that waits; here it is for whoever calls Django without that server.
     who = who_asks(request)
     deadline = time.monotonic() + wait
-    scope, number = await _briefly(lambda: _target(who, service, environment, release))
+    scope, number = await _briefly(lambda: target_of(who, service, environment, release))
     pause_s = FIRST_PAUSE_S
     while True:
         found = await _briefly(lambda: fleet.convergence(scope, number))
@@ -71,9 +71,14 @@ async def get_convergence(
         spread = random.uniform(0.8, 1.2)  # noqa: S311  # gates of one deploy begin together
         await sleep(min(pause_s * spread, left_s))
         pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
+    return converged(scope.service.slug, scope.environment.slug, found)
+
+
+def converged(service: str, environment: str, found: fleet.Convergence) -> ConvergenceOut:
+    """What a gate is answered."""
     return ConvergenceOut(
-        service=scope.service.slug,
-        environment=scope.environment.slug,
+        service=service,
+        environment=environment,
         release=found.release,
         state=found.state,
         counts=found.counts,
@@ -81,7 +86,8 @@ async def get_convergence(
     )
 
 
-def _target(who: Actor, service: str, environment: str, asked: int | None) -> "tuple[Scope, int]":
+def target_of(who: Actor, service: str, environment: str, asked: int | None) -> "tuple[Scope, int]":
+    """The scope, and the release that a gate waits for. Raises NotFound, NothingPublished."""
     scope = access.scope_for(who, "see", service, environment)
     if asked is not None:
         return scope, releases.release_for(who, "see", scope, asked).number

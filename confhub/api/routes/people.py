@@ -8,6 +8,7 @@ from ninja import Query, Router, Status
 from confhub.access import actions, grants, people
 from confhub.access.policies import require
 from confhub.api.auth import who_asks
+from confhub.api.idempotency import MAY_REPEAT, once
 from confhub.api.lists import After, Limit, page_after
 from confhub.api.schemas import (
     GrantIn,
@@ -33,13 +34,18 @@ def list_people(request: HttpRequest, after: After, limit: Limit) -> Page[Person
     return Page(items=[_out(person) for person in rows], next=following)
 
 
-@router.post("/people", response={201: PersonOut})
+@router.post("/people", response={201: PersonOut}, openapi_extra=MAY_REPEAT)
 def create_person(request: HttpRequest, body: PersonIn, response: HttpResponse) -> Any:
     """Make a person without any role. Without a password nobody can sign in as them yet."""
-    who = who_asks(request)
-    actions.make_person(body.name, password=body.password, who=who, now=clock.now())
-    response["Location"] = f"{request.path}/{body.name}"
-    return Status(201, _out(people.person_for(who, body.name)))
+    who, now = who_asks(request), clock.now()
+    require(who, "administer", "people")
+
+    def act() -> Status[PersonOut]:
+        actions.make_person(body.name, password=body.password, who=who, now=now)
+        response["Location"] = f"{request.path}/{body.name}"
+        return Status(201, _out(people.person_for(who, body.name)))
+
+    return once(request, response, act, who=who, now=now)
 
 
 @router.get("/people/{name}", response=PersonOut)
@@ -59,23 +65,31 @@ def change_person(request: HttpRequest, name: str, body: PersonChange) -> Person
 
 
 @router.get("/people/{name}/grants", response=Page[GrantOut])
-def list_grants(request: HttpRequest, name: str) -> Page[GrantOut]:
+def list_grants(request: HttpRequest, name: str, after: After, limit: Limit) -> Page[GrantOut]:
     """The roles that the person holds, as far as you may see their places."""
     held = people.person_for(who_asks(request), name)
-    return Page(items=[_grant(each) for each in held.grants], next=None)
+    found = sorted(held.grants, key=_grant_key)
+    rows, following = page_after(found, after=after, limit=limit, key=_grant_key)
+    return Page(items=[_grant(each) for each in rows], next=following)
 
 
-@router.post("/people/{name}/grants", response={201: GrantOut, 200: GrantOut})
-def give_role(request: HttpRequest, name: str, body: GrantIn) -> Any:
+@router.post(
+    "/people/{name}/grants", response={201: GrantOut, 200: GrantOut}, openapi_extra=MAY_REPEAT
+)
+def give_role(request: HttpRequest, name: str, body: GrantIn, response: HttpResponse) -> Any:
     """Give a role. 200 where the person holds it already."""
-    who = who_asks(request)
+    who, now = who_asks(request), clock.now()
     held = people.person_for(who, name)
     service, environment = people.place_for(who, body.service, body.environment)
-    made, is_new = grants.grant(
-        held.row, body.role, service=service, environment=environment, who=who, now=clock.now()
-    )
-    view = people.grant_for(who, people.person_for(who, name), made.pk)
-    return Status(201 if is_new else 200, _grant(view))
+
+    def act() -> Status[GrantOut]:
+        made, is_new = grants.grant(
+            held.row, body.role, service=service, environment=environment, who=who, now=now
+        )
+        view = people.grant_for(who, people.person_for(who, name), made.pk)
+        return Status(201 if is_new else 200, _grant(view))
+
+    return once(request, response, act, who=who, now=now)
 
 
 @router.delete("/people/{name}/grants/{grant}", response={204: None})
@@ -116,6 +130,10 @@ def _out(person: people.PersonView) -> PersonOut:
         last_signed_in=clock.stamp(person.last_seen) if person.last_seen else None,
         grants=[_grant(each) for each in person.grants],
     )
+
+
+def _grant_key(held: people.GrantView) -> str:
+    return f"{held.row.pk if held.row is not None else 0:012d}"
 
 
 def _grant(held: people.GrantView) -> GrantOut:

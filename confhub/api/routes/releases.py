@@ -1,5 +1,7 @@
 """Releases: publish, read, compare, roll back."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
@@ -8,11 +10,14 @@ from ninja import Query, Router, Status
 from confhub.access import queries as access
 from confhub.api.auth import who_asks
 from confhub.api.consents import consent_of
-from confhub.api.idempotency import once
+from confhub.api.idempotency import MAY_REPEAT
 from confhub.api.lists import After, Limit, cursor, number_of
+from confhub.api.publishes import published_once
 from confhub.api.schemas import (
     ChangeOut,
     DiffOut,
+    ImageOut,
+    OffersOut,
     Page,
     PublicationOut,
     ReleaseIn,
@@ -23,6 +28,8 @@ from confhub.api.schemas import (
 from confhub.core import clock
 from confhub.publishing import actions as publishing
 from confhub.publishing import queries as publications
+from confhub.publishing.gates import Consent
+from confhub.releases import images
 from confhub.releases import queries as releases
 from confhub.releases.diff import diff
 
@@ -34,23 +41,12 @@ if TYPE_CHECKING:
 
 router = Router(tags=["releases"])
 PATH = "/services/{service}/environments/{environment}/releases"
-_MAY_REPEAT = {
-    "parameters": [
-        {
-            "in": "header",
-            "name": "Idempotency-Key",
-            "required": False,
-            "schema": {"type": "string", "maxLength": 200},
-            "description": "Sent again within a day, the call does nothing and answers the same.",
-        }
-    ]
-}
 _JUST_QUEUED = PublicationOut(
     state="waiting", written_at=None, revision=None, tries=0, last_error=""
 )  # what stands in its row a moment after the publish, without a query for it
 
 
-@router.post(PATH, response={201: ReleaseOut, 200: ReleaseOut}, openapi_extra=_MAY_REPEAT)
+@router.post(PATH, response={201: ReleaseOut, 200: ReleaseOut}, openapi_extra=MAY_REPEAT)
 def publish(
     request: HttpRequest, service: str, environment: str, body: ReleaseIn, response: HttpResponse
 ) -> Any:
@@ -62,8 +58,10 @@ def publish(
     who, now = who_asks(request), clock.now()
     scope = access.scope_for(who, "publish", service, environment)
     consent = consent_of(body)
+    if body.image is not None:
+        consent = replace(consent, image=images.checked(body.image.model_dump()))
 
-    def act() -> Status[ReleaseOut]:
+    def act(consent: Consent) -> Status[ReleaseOut]:
         if body.set is None and body.unset is None:
             published = publishing.publish_draft(
                 scope, message=body.message, expected_release=body.expected_release,
@@ -76,7 +74,7 @@ def publish(
             )  # fmt: skip
         return _published(scope, published, response)
 
-    return once(request, response, act, who=who, now=now)
+    return published_once(request, response, act, consent, who=who, now=now)
 
 
 @router.get(PATH, response=Page[ReleaseOut])
@@ -103,6 +101,7 @@ def get_release(
     scope = access.scope_for(who, "see", service, environment)
     held = releases.release_for(who, "see", scope, release)
     summary = _out(scope, held, publications.publication_of(held))
+    summary.offers = offers_out(scope, images.offers_beside(held))
     return ReleaseWithEntries(**summary.model_dump(), entries=held.shown)
 
 
@@ -129,7 +128,7 @@ def diff_releases(
 @router.post(
     PATH + "/{release}/rollback",
     response={201: ReleaseOut, 200: ReleaseOut},
-    openapi_extra=_MAY_REPEAT,
+    openapi_extra=MAY_REPEAT,
 )
 def roll_back(
     request: HttpRequest, service: str, environment: str, release: int, response: HttpResponse,
@@ -143,14 +142,14 @@ def roll_back(
     scope = access.scope_for(who, "publish", service, environment)
     asked = body or RollbackIn()
 
-    def act() -> Status[ReleaseOut]:
+    def act(consent: Consent) -> Status[ReleaseOut]:
         published = publishing.roll_back(
             scope, number=release, message=asked.message, expected_release=asked.expected_release,
-            consent=consent_of(asked), who=who, now=now,
+            consent=consent, who=who, now=now,
         )  # fmt: skip
         return _published(scope, published, response)
 
-    return once(request, response, act, who=who, now=now)
+    return published_once(request, response, act, consent_of(asked), who=who, now=now)
 
 
 def _published(
@@ -162,7 +161,10 @@ def _published(
         f"/api/v1/services/{scope.service.slug}/environments/{scope.environment.slug}"
         f"/releases/{release.number}"
     )
-    return Status(201 if published.created else 200, _out(scope, release, state))
+    answer = _out(scope, release, state)
+    if published.created:
+        answer.offers = offers_out(scope, images.offers(release))
+    return Status(201 if published.created else 200, answer)
 
 
 def _out(scope: "Scope", release: "Release", state: "Publication | None") -> ReleaseOut:
@@ -178,8 +180,24 @@ def _out(scope: "Scope", release: "Release", state: "Publication | None") -> Rel
         restores=release.restores,
         keys=len(release.entries),
         emergency=release.emergency,
+        annotations=release.annotations or {},
+        image=image_out(release.image),
+        offers=None,
         publication=_publication(state) if state else _JUST_QUEUED,
     )
+
+
+def image_out(image: Mapping[str, str] | None) -> ImageOut | None:
+    return ImageOut(name=image["name"], digest=image["digest"]) if image else None
+
+
+def offers_out(scope: "Scope", found: images.Offers) -> OffersOut | None:
+    """What stands beside a release: an image, or a release with the call that goes back to it."""
+    if not found:
+        return None
+    place = f"/api/v1/services/{scope.service.slug}/environments/{scope.environment.slug}"
+    back = f"{place}/releases/{found.release}/rollback" if found.release else None
+    return OffersOut(image=image_out(found.image), release=found.release, rollback=back)
 
 
 def _publication(state: "Publication") -> PublicationOut:

@@ -10,9 +10,10 @@ from confhub.access import layers as layer_doors
 from confhub.access import queries as access
 from confhub.api.auth import who_asks
 from confhub.api.bodies import Body, Text
-from confhub.api.idempotency import once
+from confhub.api.idempotency import MAY_REPEAT, once
 from confhub.api.layer_schemas import CutOut, ScopeName
 from confhub.api.lists import After, Limit, cursor, number_of
+from confhub.api.publishes import published_once
 from confhub.api.schemas import Confirmed, Moment, Page
 from confhub.core import clock
 from confhub.publishing import asked, requests
@@ -96,12 +97,19 @@ class RequestPublished(BaseModel):
 
 
 @router.get("/requests", response=Page[RequestOut])
-def list_requests(request: HttpRequest, mine: bool = False) -> Page[RequestOut]:
-    """Requests that are open or not published yet; `mine=true`: those that wait for you. The oldest
-    200 on one page."""
-    who = who_asks(request)
-    found = asked.waiting_for(who) if mine else asked.standing_for(who)
-    return Page(items=_listed(who, found), next=None)
+def list_requests(
+    request: HttpRequest, after: After, limit: Limit, mine: bool = False
+) -> Page[RequestOut]:
+    """Requests that are open or not published yet, the oldest first; `mine=true`: those that wait
+    for you."""
+    who, last = who_asks(request), number_of(after)
+    if mine:
+        found = asked.waiting_for(who, after=last)
+    else:
+        found = asked.standing_for(who, after=last, limit=limit + 1)
+    shown = found[:limit]
+    following = cursor(str(shown[-1].pk)) if len(found) > limit else None
+    return Page(items=_listed(who, shown), next=following)
 
 
 @router.get(SCOPE, response=Page[RequestOut])
@@ -113,7 +121,7 @@ def list_scope_requests(
     return _page(who, access.scope_for(who, "see", service, environment), after, limit)
 
 
-@router.post(SCOPE, response={201: RequestOut})
+@router.post(SCOPE, response={201: RequestOut}, openapi_extra=MAY_REPEAT)
 def ask_for_scope(
     request: HttpRequest, service: str, environment: str, body: RequestIn, response: HttpResponse
 ) -> Any:
@@ -139,7 +147,7 @@ def list_global_layer_requests(
     return _page(who, layer_doors.layer_for(who, "see", "global"), after, limit)
 
 
-@router.post(GLOBAL, response={201: RequestOut})
+@router.post(GLOBAL, response={201: RequestOut}, openapi_extra=MAY_REPEAT)
 def ask_for_global_layer(request: HttpRequest, body: LayerRequestIn, response: HttpResponse) -> Any:
     """Ask another person to agree with the draft of the global layer."""
     return _ask_layer(request, "global", "", body, response)
@@ -154,7 +162,7 @@ def list_layer_requests(
     return _page(who, layer_doors.layer_for(who, "see", KINDS[kind], slug), after, limit)
 
 
-@router.post(LAYER, response={201: RequestOut})
+@router.post(LAYER, response={201: RequestOut}, openapi_extra=MAY_REPEAT)
 def ask_for_layer(
     request: HttpRequest, kind: Kind, slug: str, body: LayerRequestIn, response: HttpResponse
 ) -> Any:
@@ -194,16 +202,24 @@ def withdraw_request(request: HttpRequest, number: int) -> RequestOut:
     return _one(who, requests.withdraw(held, who=who, now=clock.now()))
 
 
-@router.post("/requests/{number}/comments", response={201: CommentOut})
-def comment_on_request(request: HttpRequest, number: int, body: CommentIn) -> Any:
+@router.post("/requests/{number}/comments", response={201: CommentOut}, openapi_extra=MAY_REPEAT)
+def comment_on_request(
+    request: HttpRequest, number: int, body: CommentIn, response: HttpResponse
+) -> Any:
     """Say something about it."""
-    who = who_asks(request)
+    who, now = who_asks(request), clock.now()
     held = requests.request_for(who, "see", number)
-    made = requests.comment(held, text=body.text, who=who, now=clock.now())
-    return Status(201, CommentOut(author=made.author, text=made.text, at=clock.stamp(made.at)))
+
+    def act() -> Status[CommentOut]:
+        made = requests.comment(held, text=body.text, who=who, now=now)
+        return Status(201, CommentOut(author=made.author, text=made.text, at=clock.stamp(made.at)))
+
+    return once(request, response, act, who=who, now=now)
 
 
-@router.post("/requests/{number}/publish", response={201: RequestPublished})
+@router.post(
+    "/requests/{number}/publish", response={201: RequestPublished}, openapi_extra=MAY_REPEAT
+)
 def publish_request(
     request: HttpRequest, number: int, response: HttpResponse, body: PublishIn | None = None
 ) -> Any:
@@ -211,9 +227,9 @@ def publish_request(
     who, now, said = who_asks(request), clock.now(), body or PublishIn()
     held = requests.request_for(who, "publish", number)
 
-    def act() -> Status[RequestPublished]:
+    def act(consent: Consent) -> Status[RequestPublished]:
         done = requests.publish_request(
-            held, message=said.message, consent=Consent(confirmed=said.confirm), who=who, now=now
+            held, message=said.message, consent=consent, who=who, now=now
         )
         cut = done.cut if isinstance(done, LayerPublished) else [done]
         named = [
@@ -227,7 +243,8 @@ def publish_request(
         fresh = requests.request_for(who, "see", held.pk)
         return Status(201, RequestPublished(request=_one(who, fresh), releases=named))
 
-    return once(request, response, act, who=who, now=now)
+    consent = Consent(confirmed=said.confirm)
+    return published_once(request, response, act, consent, who=who, now=now)
 
 
 def _ask_layer(

@@ -38,7 +38,7 @@ class UseOut(BaseModel):
     )
 
 
-class CutOut(BaseModel):
+class FoundRelease(BaseModel):
     place: PlaceOut
     release: int
     message: str
@@ -59,7 +59,7 @@ class FoundOut(BaseModel):
     services: list[NamedOut]
     environments: list[NamedOut]
     layers: list[PlaceOut]
-    releases: list[CutOut]
+    releases: list[FoundRelease]
     people: list[str]
     more: list[str]
 
@@ -88,7 +88,7 @@ def search(
         environments=[NamedOut(slug=each.slug, name=each.name) for each in found.environments],
         layers=[_place(each) for each in found.layers],
         releases=[
-            CutOut(
+            FoundRelease(
                 place=_place(each.place),
                 release=each.number,
                 message=each.message,

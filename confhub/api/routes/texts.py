@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from confhub.access import layers, queries
 from confhub.api.auth import who_asks
 from confhub.api.bodies import BadHeader, Body, PreconditionMissing
-from confhub.api.schemas import Key, Moment
+from confhub.api.schemas import Moment, NamedKey
 from confhub.core import clock
 from confhub.releases import raw
 from confhub.releases.raw import TextView
@@ -47,7 +47,7 @@ class TextIn(Body):
         description="The text as it was answered to you. With it, only what you changed since then "
         "is compared with what others changed; without it, whatever differs from the draft is.",
     )
-    give_up: list[Key] = Field(
+    give_up: list[NamedKey] = Field(
         default_factory=list, description="Keys that stay as the draft has them."
     )
 

@@ -60,7 +60,10 @@ _FILE = {
                 "Confhub-Release": {"description": "Its number.", "schema": {"type": "integer"}},
             },
             "content": {
-                "text/plain": {"schema": {"type": "string"}, "example": "MAX_CONNECTIONS='200'\n"}
+                "text/plain": {"schema": {"type": "string"}, "example": "MAX_CONNECTIONS='200'\n"},
+                "application/yaml": {"schema": {}},
+                "application/json": {"schema": {"type": "object"}},
+                "application/toml": {"schema": {"type": "string"}},
             },
         }
     }

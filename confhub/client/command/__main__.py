@@ -1,0 +1,5 @@
+"""`python -m confhub.client.command` is `confhub`."""
+
+from confhub.client.command.main import main
+
+main()
