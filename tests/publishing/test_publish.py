@@ -240,5 +240,6 @@ def test_a_broker_that_is_away_does_not_hold_a_publish(
         actions.publish_draft(scope, message="", who=ANN, now=NOON)
 
     # PostgreSQL tells its listeners of the commit itself, so there no broker is asked at all.
-    assert bool(rung) is not rings_by_itself()
+    rings = [each for each in rung if "ring" in str(getattr(each, "func", ""))]
+    assert bool(rings) is not rings_by_itself()
     assert Publication.objects.get().state == Publication.State.WAITING

@@ -83,8 +83,10 @@ def main() -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     runtime = runtime_for(int(pid), Path(directory), labels={"check": "exec:true"})
-    agent = Agent(Etcd([endpoint]), Keyspace(prefix), [runtime], Path(state), "here")
+    etcd = Etcd([endpoint])
+    agent = Agent(etcd, Keyspace(prefix), [runtime], Path(state), "here")
     agent.run(stop)
+    etcd.close()  # as the command does; gRPC may otherwise keep a process that has ended
 
 
 if __name__ == "__main__":
